@@ -1,0 +1,99 @@
+//! What changes in a hub, for whoever listens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Outcome, ServerKey, ServerStatus, ToolName};
+
+/// The number of a call within the life of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// A step in the making of a server's environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrepareStep {
+    /// It waits for another build.
+    Queued,
+    /// The build runs; a line for people, such as the package just being installed.
+    Building(String),
+    /// It is ready.
+    Ready,
+    /// It failed; the package and the reason.
+    Failed(String),
+}
+
+/// How a call ended, for listeners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallEnd {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// From the caller's request to the answer, a wake included.
+    pub duration: Duration,
+    /// Whether the server was woken for it.
+    pub woke: bool,
+}
+
+/// Something changed. Cheap to clone; carries no arguments, results or secrets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A server is known now, or what is known of it changed (its configuration or its features).
+    ServerChanged {
+        /// Which server.
+        server: ServerKey,
+    },
+    /// A server is not known any more.
+    ServerRemoved {
+        /// Which server.
+        server: ServerKey,
+    },
+    /// A server's state changed.
+    StatusChanged {
+        /// Which server.
+        server: ServerKey,
+        /// Its state now.
+        status: Arc<ServerStatus>,
+    },
+    /// The environment of a server is being made.
+    Preparing {
+        /// Which server.
+        server: ServerKey,
+        /// How far it is.
+        step: PrepareStep,
+    },
+    /// A server got a process: one for each `Detached` to come.
+    Attached {
+        /// Which server.
+        server: ServerKey,
+        /// The number of this start.
+        generation: u64,
+        /// From the decision to the listed tools.
+        took: Duration,
+    },
+    /// A server's process is gone.
+    Detached {
+        /// Which server.
+        server: ServerKey,
+        /// The number of the start that ended.
+        generation: u64,
+    },
+    /// A call was sent.
+    CallStarted {
+        /// Its number.
+        call: CallId,
+        /// Which server.
+        server: ServerKey,
+        /// Which tool.
+        tool: ToolName,
+    },
+    /// A call ended.
+    CallEnded {
+        /// Its number.
+        call: CallId,
+        /// Which server.
+        server: ServerKey,
+        /// Which tool.
+        tool: ToolName,
+        /// How.
+        end: CallEnd,
+    },
+}

@@ -1,0 +1,182 @@
+//! What a server offers: tools, resources, prompts, in MCP's own shapes.
+//!
+//! These types keep every member that they do not name in `rest`, so that what a server
+//! said reaches a client unharmed, whatever revision of MCP it speaks.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ToolName;
+
+/// One tool, as `tools/list` gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tool {
+    /// Its own name, unique within its server.
+    pub name: ToolName,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does, for the model that chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON Schema (draft 2020-12) of its arguments; an object.
+    pub input_schema: Value,
+    /// JSON Schema of its structured result, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Hints such as `readOnlyHint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Value>,
+    /// Every other member, as it came (`_meta`, `icons`, `execution`, …).
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl Tool {
+    /// A tool with a name and an input schema, and nothing else.
+    pub fn new(name: ToolName, input_schema: Value) -> Self {
+        Self {
+            name,
+            title: None,
+            description: None,
+            input_schema,
+            output_schema: None,
+            annotations: None,
+            rest: Map::new(),
+        }
+    }
+
+    /// A hint of its annotations, such as `readOnlyHint`; `None` when it is not given.
+    pub fn hint(&self, name: &str) -> Option<bool> {
+        self.annotations.as_ref()?.get(name)?.as_bool()
+    }
+
+    /// Whether a call may be made twice without harm, by its own word.
+    pub fn may_repeat(&self) -> bool {
+        self.hint("readOnlyHint") == Some(true) || self.hint("idempotentHint") == Some(true)
+    }
+}
+
+/// One resource, as `resources/list` gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its address.
+    pub uri: String,
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Every other member, as it came.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A family of resources, as `resources/templates/list` gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceTemplate {
+    /// Its address with holes (RFC 6570).
+    pub uri_template: String,
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Every other member, as it came.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// One prompt, as `prompts/list` gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Every other member, as it came (`arguments`, `title`, …).
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Everything that one server offers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Features {
+    /// The server's name for itself, a title for people.
+    pub title: Option<String>,
+    /// The server's instructions for models.
+    pub instructions: Option<String>,
+    /// Its tools, in its order.
+    pub tools: Vec<Tool>,
+    /// Its resources, in its order.
+    pub resources: Vec<Resource>,
+    /// Its resource templates, in its order.
+    pub resource_templates: Vec<ResourceTemplate>,
+    /// Its prompts, in its order.
+    pub prompts: Vec<Prompt>,
+}
+
+/// How the hub knows what a server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureSource {
+    /// Read from its source; it has not run in this version.
+    Static,
+    /// Told by the running server.
+    Live,
+    /// Not known yet: it was never contacted.
+    Unknown,
+}
+
+/// How sure a static reading is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// The source says everything.
+    #[default]
+    Full,
+    /// The source leaves something open; each doubt says where and what.
+    Partial(Vec<Doubt>),
+}
+
+/// One thing that the source cannot tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// The line in the script, from 1.
+    pub line: usize,
+    /// What is open, in words.
+    pub reason: String,
+}
+
+/// One difference between what the source promised and what the server served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The tool, resource or prompt.
+    pub feature: String,
+    /// What differs.
+    #[serde(flatten)]
+    pub kind: DriftKind,
+}
+
+/// How the served differs from the promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DriftKind {
+    /// Served, but not in the source.
+    Added,
+    /// In the source, but not served.
+    Removed,
+    /// Both have it and differ.
+    Changed {
+        /// Where they differ: a JSON pointer into the feature.
+        at: String,
+        /// What the source said there; `null` when nothing.
+        promised: Value,
+        /// What the server said there; `null` when nothing.
+        served: Value,
+    },
+}
