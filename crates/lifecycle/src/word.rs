@@ -1,0 +1,28 @@
+//! The one word that the outside sees, computed and never stored.
+
+use dormouse_types::{ServerState, Wanted};
+
+use crate::{Life, Phase, Policy};
+
+impl Life {
+    /// The state as the outside sees it.
+    pub fn word(&self, policy: &Policy) -> ServerState {
+        match self.phase {
+            Phase::Dormant if self.wanted == Wanted::Stopped => ServerState::Disconnected,
+            Phase::Dormant => ServerState::Dormant,
+            Phase::Starting { .. } if self.failures == 0 => ServerState::Initializing,
+            Phase::Starting { .. } => ServerState::Reconnecting,
+            Phase::Running { .. } if self.failures >= policy.warn_after => ServerState::Warning,
+            Phase::Running { .. } => ServerState::Healthy,
+            Phase::Draining { .. } | Phase::Stopping { .. } => ServerState::Disconnecting,
+            Phase::Waiting
+                if self.wanted == Wanted::Always && self.failures < policy.give_up_after =>
+            {
+                ServerState::Reconnecting
+            }
+            // Nobody tries again by itself before the next call, or not for long.
+            Phase::Waiting | Phase::Down => ServerState::Unreachable,
+            Phase::Gone => ServerState::Disconnected,
+        }
+    }
+}
