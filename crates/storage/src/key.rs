@@ -1,0 +1,60 @@
+//! Keys of several parts as one text that no other parts can make.
+
+use dormouse_types::{Scope, SessionId};
+
+/// Joins parts into one key: each stands behind its length in bytes.
+///
+/// Two different lists of parts never give the same key, whatever characters they hold.
+/// The result is for comparing only; what it stands for belongs into the value.
+///
+/// ```
+/// use dormouse_storage::joined_key;
+/// assert_ne!(joined_key(["ab", "c"]), joined_key(["a", "bc"]));
+/// ```
+pub fn joined_key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut key = String::new();
+    for part in parts {
+        key.push_str(&part.len().to_string());
+        key.push(':');
+        key.push_str(part);
+    }
+    key
+}
+
+/// The key of a conversation. No such key is the beginning of another one.
+pub(crate) fn conversation_key(scope: &Scope, session: &SessionId) -> String {
+    match scope {
+        Scope::Store => joined_key(["store", session.as_str()]),
+        Scope::Agent(agent) => joined_key(["agent", agent.as_str(), session.as_str()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn different_parts_give_different_keys(
+            a in prop::collection::vec("[0-9:a]{0,4}", 0..4),
+            b in prop::collection::vec("[0-9:a]{0,4}", 0..4),
+        ) {
+            let key = |parts: &[String]| joined_key(parts.iter().map(String::as_str));
+            prop_assert_eq!(key(&a) == key(&b), a == b);
+        }
+
+        #[test]
+        fn no_conversation_key_begins_another(
+            a in ("[0-9a]{1,3}", "[0-9:a]{1,4}"),
+            b in ("[0-9a]{1,3}", "[0-9:a]{1,4}"),
+        ) {
+            let key = |(agent, session): &(String, String)| {
+                let agent = Scope::Agent(agent.parse().expect("a valid id"));
+                conversation_key(&agent, &session.parse().expect("a valid id"))
+            };
+            prop_assert_eq!(key(&a).starts_with(&key(&b)), a == b);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The trait that every backend implements.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use dormouse_types::{Message, Scope, SessionId};
+use serde_json::Value;
+
+/// How many messages of a conversation are kept, the newest ones, as in the seed.
+pub const MESSAGES_KEPT: usize = 50;
+
+/// What identifies a conversation: one session id names two in two contexts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConversationKey {
+    /// The context that it was held in.
+    pub scope: Scope,
+    /// Its session id there.
+    pub session: SessionId,
+}
+
+/// A kind of record. A key is unique within its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Table {
+    /// Scripts that were registered by a call.
+    Registrations,
+    /// What a server served, by the hash of its content or configuration.
+    LiveFeatures,
+    /// The full names that tools were given; kept for ever.
+    ToolNames,
+    /// Hashes of tokens with their scopes.
+    Tokens,
+    /// Differences between what a source promised and what its server served.
+    Drift,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 5] = [
+        Self::Registrations,
+        Self::LiveFeatures,
+        Self::ToolNames,
+        Self::Tokens,
+        Self::Drift,
+    ];
+
+    /// The name under which backends store it. Never renamed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Registrations => "registrations",
+            Self::LiveFeatures => "live_features",
+            Self::ToolNames => "tool_names",
+            Self::Tokens => "tokens",
+            Self::Drift => "drift",
+        }
+    }
+}
+
+/// One change of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Stores a value, over an older one.
+    Put {
+        /// Where.
+        table: Table,
+        /// Under which key.
+        key: String,
+        /// What.
+        value: Value,
+    },
+    /// Forgets a value; a missing one is no error.
+    Delete {
+        /// Where.
+        table: Table,
+        /// Under which key.
+        key: String,
+    },
+}
+
+/// Why something could not be read or stored. Nothing stored before is lost by it.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// No room is left.
+    #[error("the disk is full, or a limit on the size of files is reached; nothing was stored")]
+    Full {
+        /// The database's file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine failed.
+    #[error("the database could not {doing}")]
+    Engine {
+        /// What it was asked, in words.
+        doing: &'static str,
+        /// The database's file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A stored value is no JSON of its shape; its neighbours are readable.
+    #[error("a stored record of `{table}` is damaged")]
+    Damaged {
+        /// Where it stands.
+        table: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The storage is closed, or its thread ended.
+    #[error("the database is closed")]
+    Closed,
+}
+
+/// What the hub remembers.
+///
+/// Dropping the future of a write does not take it back: it may still be stored.
+#[async_trait]
+pub trait Storage: Send + Sync + fmt::Debug {
+    /// Appends messages and drops all but the newest [`MESSAGES_KEPT`], in one step.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then none of the messages is stored.
+    async fn append(&self, of: &ConversationKey, messages: &[Message]) -> Result<(), StorageError>;
+
+    /// The messages of a conversation, oldest first; none if it is unknown.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn history(&self, of: &ConversationKey) -> Result<Vec<Message>, StorageError>;
+
+    /// Forgets a conversation; an unknown one is no error.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn clear(&self, of: &ConversationKey) -> Result<(), StorageError>;
+
+    /// One value.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn get(&self, table: Table, key: &str) -> Result<Option<Value>, StorageError>;
+
+    /// All values of a table, sorted by the bytes of their keys.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn all(&self, table: Table) -> Result<Vec<(String, Value)>, StorageError>;
+
+    /// Makes changes in their order, all or none.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then none of the changes is stored.
+    async fn write(&self, batch: Vec<Write>) -> Result<(), StorageError>;
+}
