@@ -47,13 +47,7 @@ impl Storage for Memory {
 
     async fn history(&self, of: &ConversationKey) -> Result<Vec<Message>, StorageError> {
         let content = self.content();
-        Ok(content
-            .conversations
-            .get(of)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect())
+        Ok(content.conversations.get(of).into_iter().flatten().cloned().collect())
     }
 
     async fn clear(&self, of: &ConversationKey) -> Result<(), StorageError> {
@@ -67,13 +61,9 @@ impl Storage for Memory {
 
     async fn all(&self, table: Table) -> Result<Vec<(String, Value)>, StorageError> {
         let content = self.content();
-        let of_table = content
-            .records
-            .range((table, String::new())..)
-            .take_while(|((of, _), _)| *of == table);
-        Ok(of_table
-            .map(|((_, key), value)| (key.clone(), value.clone()))
-            .collect())
+        let of_table =
+            content.records.range((table, String::new())..).take_while(|((of, _), _)| *of == table);
+        Ok(of_table.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
     async fn write(&self, batch: Vec<Write>) -> Result<(), StorageError> {

@@ -36,13 +36,8 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 5] = [
-        Self::Registrations,
-        Self::LiveFeatures,
-        Self::ToolNames,
-        Self::Tokens,
-        Self::Drift,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Registrations, Self::LiveFeatures, Self::ToolNames, Self::Tokens, Self::Drift];
 
     /// The name under which backends store it. Never renamed.
     pub fn as_str(self) -> &'static str {

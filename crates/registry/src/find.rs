@@ -1,0 +1,197 @@
+//! From a name that a person or a model wrote to a tool or a server.
+//!
+//! Only an exact name finds something. Near misses go into the error, for whoever reads it.
+
+use std::sync::Arc;
+
+use dormouse_types::{Scope, ServerKey, ToolName};
+
+use crate::catalog::Catalog;
+use crate::entry::{Entry, ToolRef};
+use crate::view::{Listed, View};
+
+/// How many near misses are worth reading.
+const SUGGESTIONS: usize = 5;
+
+/// How like a suggestion must be, from 0 to 1: `ad` finds `add`, `divide` does not find `drive`.
+const LIKE_ENOUGH: f64 = 0.82;
+
+/// How much less like than the best one a suggestion may be: beside a typo the rest is noise.
+const BEHIND_THE_BEST: f64 = 0.08;
+
+/// Names longer than any we give are not compared: it would only cost time.
+const LONGEST_COMPARED: usize = 256;
+
+/// Why no tool was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuchTool {
+    /// Nothing has that name.
+    #[error("no tool is named `{}`{}", cut(name), suggested(near))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// Full names that are like it, best first.
+        near: Vec<String>,
+    },
+    /// Several servers have a tool of that name.
+    #[error("several tools are named `{name}`: say which one ({})", same_name.join(", "))]
+    Ambiguous {
+        /// The name asked for.
+        name: String,
+        /// Their full names, sorted.
+        same_name: Vec<String>,
+    },
+    /// The server named beside it was not found.
+    #[error(transparent)]
+    Server(#[from] NoSuchServer),
+}
+
+/// Why no server was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuchServer {
+    /// Nothing has that name.
+    #[error("no server is named `{}`{}", cut(name), suggested(near))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// Names that are like it, best first.
+        near: Vec<String>,
+    },
+    /// Two servers of different owners are shown under that name.
+    #[error("several servers are shown as `{name}`: {}", listed(owners))]
+    Ambiguous {
+        /// The name asked for.
+        name: String,
+        /// Which ones, sorted.
+        owners: Vec<ServerKey>,
+    },
+}
+
+impl Catalog {
+    /// Finds the tool that a name means in a context: a full name, or a bare one that only one
+    /// server has. With a server's name beside it, only that server's tools count.
+    ///
+    /// # Errors
+    /// [`NoSuchTool`] with the candidates, or with near misses.
+    pub fn find_tool(&self, scope: &Scope, name: &str, server: Option<&str>) -> Result<ToolRef, NoSuchTool> {
+        let unknown = |near| NoSuchTool::Unknown { name: name.to_owned(), near };
+        let Some(view) = self.view(scope) else {
+            return match server {
+                Some(server) => Err(unknown_server(server, Vec::new()).into()),
+                None => Err(unknown(Vec::new())),
+            };
+        };
+        if let Some(server) = server {
+            let server = find_listed(view, server)?;
+            return tool_of(server, name).ok_or_else(|| unknown(near_tools(tools_of(server), name)));
+        }
+        if let Some(tool) = view.by_full_name(name) {
+            return Ok(tool.clone());
+        }
+        let same_name = ToolName::try_new(name).map_or(&[][..], |bare| view.by_bare_name(&bare));
+        match same_name {
+            [tool] => Ok(tool.clone()),
+            [] => Err(unknown(near_tools(view.tools(), name))),
+            several => {
+                let mut same_name: Vec<_> = several.iter().map(|tool| tool.full_name().to_owned()).collect();
+                same_name.sort();
+                Err(NoSuchTool::Ambiguous { name: name.to_owned(), same_name })
+            }
+        }
+    }
+
+    /// Finds a server by the name under which a context shows it.
+    ///
+    /// # Errors
+    /// [`NoSuchServer`]. When the store shows two servers under one name, take
+    /// [`get`](Catalog::get) with (owner, name) instead.
+    pub fn find_server(&self, scope: &Scope, name: &str) -> Result<&Arc<Entry>, NoSuchServer> {
+        match self.view(scope) {
+            Some(view) => find_listed(view, name).map(|server| &server.entry),
+            None => Err(unknown_server(name, Vec::new())),
+        }
+    }
+}
+
+fn find_listed<'a>(view: &'a View, name: &str) -> Result<&'a Arc<Listed>, NoSuchServer> {
+    match view.by_shown_name(name) {
+        [server] => Ok(server),
+        [] => {
+            let names = view.shown_names().map(|shown| (likeness(shown, name), shown.to_string()));
+            Err(unknown_server(name, best(names, name)))
+        }
+        several => {
+            let mut owners: Vec<_> = several.iter().map(|server| server.entry.key.clone()).collect();
+            owners.sort();
+            Err(NoSuchServer::Ambiguous { name: name.to_owned(), owners })
+        }
+    }
+}
+
+fn unknown_server(name: &str, near: Vec<String>) -> NoSuchServer {
+    NoSuchServer::Unknown { name: name.to_owned(), near }
+}
+
+fn tools_of(server: &Arc<Listed>) -> impl Iterator<Item = ToolRef> {
+    (0..server.tools.len()).map(|place| ToolRef { server: Arc::clone(server), place })
+}
+
+/// A tool of one server. Its bare name goes first: there it cannot be ambiguous, whereas one
+/// tool's full name may be another one's bare name.
+fn tool_of(server: &Arc<Listed>, name: &str) -> Option<ToolRef> {
+    tools_of(server)
+        .find(|tool| tool.tool().name.as_str() == name)
+        .or_else(|| tools_of(server).find(|tool| tool.full_name() == name))
+}
+
+fn near_tools(tools: impl Iterator<Item = ToolRef>, name: &str) -> Vec<String> {
+    let rated = tools.map(|tool| {
+        let (full, bare) = (tool.full_name(), tool.tool().name.as_str());
+        (likeness(full, name).max(likeness(bare, name)), full.to_owned())
+    });
+    best(rated, name)
+}
+
+fn best(rated: impl Iterator<Item = (f64, String)>, asked: &str) -> Vec<String> {
+    if asked.is_empty() || asked.len() > LONGEST_COMPARED {
+        return Vec::new();
+    }
+    let mut like: Vec<_> = rated.filter(|(likeness, _)| *likeness >= LIKE_ENOUGH).collect();
+    like.sort_by(|(a, a_name), (b, b_name)| b.total_cmp(a).then_with(|| a_name.cmp(b_name)));
+    let least = like.first().map_or(1.0, |(best, _)| best - BEHIND_THE_BEST);
+    let near = like.into_iter().take_while(|(likeness, _)| *likeness >= least);
+    near.take(SUGGESTIONS).map(|(_, name)| name).collect()
+}
+
+/// How like two names are, from 0 to 1; case and separators do not count.
+fn likeness(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(&plain(a), &plain(b))
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The beginning of a name that may be anything.
+fn cut(name: &str) -> String {
+    const SHOWN: usize = 80;
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+fn suggested(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; did you mean {}?", near.join(", ")),
+    }
+}
+
+fn listed(owners: &[ServerKey]) -> String {
+    let owner = |key: &ServerKey| match &key.scope {
+        Scope::Store => format!("`{}` of the store", key.name),
+        Scope::Agent(agent) => format!("`{}` of agent `{agent}`", key.name),
+    };
+    owners.iter().map(owner).collect::<Vec<_>>().join(", ")
+}
