@@ -23,7 +23,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 MAX_LENGTH = 500
-MAX_DEPTH = 40
+MAX_DEPTH = 250  # a sum of as many terms; deeper nesting is no human's
 MAX_BITS = 4096  # of a whole number: about 1,230 digits
 
 TOO_LARGE = "the number is too large (at most 1,230 digits for whole numbers, 1.8e308 for others)"
@@ -339,9 +339,7 @@ CENT = Decimal("0.01")
 )
 def split_bill(
     total: Annotated[float, Field(description="Amount of the bill before the tip, in money", ge=0)],
-    people: Annotated[
-        int, Field(description="Number of people, persons or friends who share the bill", ge=1, le=10000)
-    ],
+    people: Annotated[int, Field(description="Number of people (persons, friends) sharing the bill", ge=1, le=10000)],
     tip_percent: Annotated[float, Field(description="Tip in percent (%) of the bill", ge=0, le=1000)] = 0,
 ) -> str:
     """Split a restaurant bill evenly between people, with an optional tip: what each person pays."""

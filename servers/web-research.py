@@ -537,7 +537,7 @@ def fetch_url(
 ) -> str:
     """Fetch, open or read a web page or website by its URL and give its readable text."""
     page, title, text = fetch(url, PAGE_CHARS)
-    note = "\n[only the first 2 MiB of the page were read]" if page.is_cut else ""
+    note = f"\n[only the first {MAX_BYTES // 1000} kB of the page were read]" if page.is_cut else ""
     return "\n".join(filter(None, [title, page.url])) + f"\n\n{text}{note}"
 
 
