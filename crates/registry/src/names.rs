@@ -44,7 +44,7 @@ impl Names {
         let mut names = Self::default();
         for (key, value) in storage.all(Table::ToolNames).await? {
             let Stored { view, name } = serde_json::from_value(value)
-                .map_err(|source| StorageError::Damaged { table: Table::ToolNames.as_str(), source })?;
+                .map_err(|source| StorageError::damaged(Table::ToolNames, source))?;
             names.keep(&Fresh { key, view, name: name.into() });
         }
         Ok(names)

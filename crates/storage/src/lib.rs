@@ -11,10 +11,12 @@
 //!   [`Memory`].
 //! * All backends pass one suite, `tests/conformance`; a backend adds no behaviour of its own.
 
+mod embedded;
 mod key;
 mod memory;
 mod storage;
 
+pub use embedded::{Embedded, OpenError};
 pub use key::joined_key;
 pub use memory::Memory;
 pub use storage::{ConversationKey, MESSAGES_KEPT, Storage, StorageError, Table, Write};

@@ -1,7 +1,7 @@
 //! The trait that every backend implements.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dormouse_types::{Message, Scope, SessionId};
@@ -72,41 +72,42 @@ pub enum Write {
     },
 }
 
-/// Why something could not be read or stored. Nothing stored before is lost by it.
-#[derive(Debug, thiserror::Error)]
+/// Why something could not be read or stored.
+///
+/// Nothing stored before is lost by it, and the next try may succeed.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// No room is left.
-    #[error("the disk is full, or a limit on the size of files is reached; nothing was stored")]
-    Full {
-        /// The database's file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("the disk is full, or the database may not grow any more")]
+    Full(#[source] Arc<std::io::Error>),
     /// The engine failed.
     #[error("the database could not {doing}")]
     Engine {
         /// What it was asked, in words.
         doing: &'static str,
-        /// The database's file.
-        path: PathBuf,
         /// What it said.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// A stored value is no JSON of its shape; its neighbours are readable.
+    /// A stored value is no JSON of its shape.
     #[error("a stored record of `{table}` is damaged")]
     Damaged {
         /// Where it stands.
         table: &'static str,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: Arc<serde_json::Error>,
     },
-    /// The storage is closed, or its thread ended.
+    /// The database was closed.
     #[error("the database is closed")]
     Closed,
+}
+
+impl StorageError {
+    /// A stored value that does not have its shape.
+    pub fn damaged(table: Table, source: serde_json::Error) -> Self {
+        Self::Damaged { table: table.as_str(), source: Arc::new(source) }
+    }
 }
 
 /// What the hub remembers.
