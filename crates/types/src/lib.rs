@@ -11,6 +11,8 @@
 //! * Only ids and values that MCP itself defines derive `Serialize`; what the outside sees
 //!   has wire types of its own, in the frontends.
 
+#![warn(missing_docs)]
+
 mod call;
 mod conversation;
 mod event;
