@@ -1,1 +1,5 @@
 //! placeholder
+
+mod environment;
+
+pub use environment::{EnvironmentError, EnvironmentSettings, Environments, Garbage, InstallFault};
