@@ -403,8 +403,8 @@ SPELLINGS = {
     "kilometres per hour": "km/hour", "mph": "mile/hour", "miles per hour": "mile/hour", "mps": "meter/second",
     "meters per second": "meter/second", "metres per second": "meter/second", "feet per second": "foot/second",
     "knots": "knot", "kn": "knot", "kt": "knot",
-    "sqm": "meter**2", "m2": "meter**2", "m3": "meter**3", "km2": "km**2", "cm2": "cm**2", "cm3": "cm**3", "cc": "cm**3",
-    "ft2": "foot**2", "sqft": "foot**2", "ft3": "foot**3",
+    "sqm": "meter**2", "m2": "meter**2", "m3": "meter**3", "km2": "km**2", "cm2": "cm**2", "cm3": "cm**3",
+    "cc": "cm**3", "ft2": "foot**2", "sqft": "foot**2", "ft3": "foot**3",
     "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "sec": "second", "secs": "second",
     "wk": "week", "wks": "week", "yr": "year", "yrs": "year",
     "kb": "kilobyte", "mb": "megabyte", "gb": "gigabyte", "tb": "terabyte", "pb": "petabyte",
@@ -506,16 +506,21 @@ def convert_money(value: float, source: str, target: str, rate: float | None) ->
 )
 def unit_convert(
     value: Annotated[float, Field(description="The quantity to convert, as a number of from_unit")],
-    from_unit: Annotated[str, Field(description="Unit to convert from, such as km, lbs, C or gallons", max_length=40)],
-    to_unit: Annotated[str, Field(description="Unit to convert to, such as miles, kg, F or liters", max_length=40)],
+    from_unit: Annotated[
+        str,
+        Field(
+            description="Unit to convert from: km, miles, feet, inches, cm, kg, lbs, pounds, ounces, "
+            "celsius, fahrenheit, kelvin, liters, gallons, cups, mph, kmh, hours, MB, USD, ...",
+            max_length=40,
+        ),
+    ],
+    to_unit: Annotated[str, Field(description="Unit to convert to, in the same spellings", max_length=40)],
     rate: Annotated[
         float | None,
         Field(description="For currencies only: the exchange rate, how many to_unit one from_unit is worth"),
     ] = None,
 ) -> str:
-    """Convert units: length (km, miles, feet, inches, cm), weight (kg, lbs, pounds, ounces), temperature
-    (celsius, fahrenheit, kelvin), volume (liters, gallons, cups), area, speed (mph, kmh), time, energy,
-    pressure, data size; also currency (USD, EUR, INR) at an exchange rate that you state."""
+    """Convert units of length, weight, temperature, volume, area, speed, time, data; currency at a stated rate."""
     finite("value", value)
     source_money, target_money = currency_of(from_unit), currency_of(to_unit)
     if source_money and target_money:

@@ -514,8 +514,7 @@ def ask_model(instruction: str, text: str) -> str:
 def search_web(
     query: Annotated[str, Field(description="What to search for, in plain words", min_length=1, max_length=400)],
 ) -> str:
-    """Search the web (internet) for anything: latest news, tutorials, documentation, best practices, articles.
-    Gives the top results with title, link and a short extract."""
+    """Search the web (internet) for anything: latest news, tutorials, documentation, best practices, articles."""
     query = " ".join(query.split())
     if not query:
         raise ToolError("the search query is empty")

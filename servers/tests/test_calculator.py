@@ -209,3 +209,15 @@ def test_live_server_answers_and_reports_faults_as_mcp_errors(talk) -> None:
         assert refused.is_error
         assert "Error executing" not in refused.text and "http" not in refused.text
     assert json.dumps(people.text).startswith('"invalid arguments:\\npeople')
+
+
+def test_broken_cache_of_the_units_library_costs_time_only(talk, tmp_path) -> None:
+    cache = tmp_path / "cache"
+    call = ("unit_convert", {"value": 1, "from_unit": "km", "to_unit": "m"})
+    env = {"XDG_CACHE_HOME": str(cache)}
+    assert talk("calculator", call, env=env)[0].text == "1 km = 1000 m"
+    for stored in cache.rglob("*.pickle"):
+        stored.write_bytes(stored.read_bytes()[:20])
+    assert talk("calculator", call, env=env)[0].text == "1 km = 1000 m"
+    (tmp_path / "file").write_text("no folder")
+    assert talk("calculator", call, env={"XDG_CACHE_HOME": str(tmp_path / "file")})[0].text == "1 km = 1000 m"

@@ -17,7 +17,8 @@ NAMES = {
 }
 
 STOP = set(
-    "a about an and are by does each for from how i in is it its many me much my of on or please the to what with you your".split()
+    "a about an and are by does each for from how i in is it its many me much my of on or "
+    "please the to what with you your".split()
 )
 
 

@@ -1,12 +1,18 @@
 """Web research: what is read from pages, and what must not be reached."""
 
+import datetime
 import gzip
 import json
 import socket
+import ssl
 import threading
 
 import pytest
 from conftest import load
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 web = load("web-research")
 
@@ -114,6 +120,45 @@ def test_name_is_looked_up_once_and_the_checked_address_is_used(site, monkeypatc
         web.fetch_url(f"http://rebind.example:{site.port}/")
     assert lookups == ["rebind.example"]
     assert connects == [("93.184.215.14", site.port)]
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A self-signed certificate for the name `localhost` only, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    file.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, *plain))
+    return file
+
+
+def test_https_is_checked_by_name_though_the_address_is_pinned(site, certificate, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    # The handshake belongs to the connection's own thread, where a failed one hurts nobody.
+    site.server.socket = context.wrap_socket(site.server.socket, server_side=True, do_handshake_on_connect=False)
+    site.page("/p", PAGE)
+    monkeypatch.setenv("DORMOUSE_FETCH_ALLOW", f"localhost:{site.port},127.0.0.1:{site.port}")
+    with pytest.raises(web.ToolError, match="certificate of localhost is not valid"):
+        web.fetch_url(f"https://localhost:{site.port}/p")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert "six months" in web.fetch_url(f"https://localhost:{site.port}/p")
+    with pytest.raises(web.ToolError, match="certificate of 127.0.0.1 is not valid"):
+        web.fetch_url(f"https://127.0.0.1:{site.port}/p")
 
 
 def test_redirect_to_an_inner_address_is_refused(allowed):
