@@ -13,6 +13,7 @@
 
 mod embedded;
 mod key;
+pub mod mcp_json;
 mod memory;
 mod storage;
 

@@ -137,7 +137,9 @@ async fn place_that_cannot_be_written_is_said_so() {
 #[tokio::test]
 async fn full_disk_fails_clearly_and_loses_nothing() {
     if let Some(file) = std::env::var_os(CHILD) {
-        return fill(Path::new(&file)).await;
+        let stored = fill(Path::new(&file)).await;
+        println!("stored {stored}");
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dormouse.redb");
@@ -156,8 +158,8 @@ async fn full_disk_fails_clearly_and_loses_nothing() {
     storage.write(vec![put("more", json!("x".repeat(300_000)))]).await.unwrap();
 }
 
-/// Writes until nothing goes in any more, then shows that the rest still works.
-async fn fill(file: &Path) {
+/// Writes until nothing goes in any more, then shows that the rest still works; says what is stored.
+async fn fill(file: &Path) -> usize {
     let storage = Embedded::open(file).await.unwrap();
     storage.append(&conversation(), &[message("before")]).await.unwrap();
     let mut stored = 0;
@@ -179,7 +181,7 @@ async fn fill(file: &Path) {
     let delete = Write::Delete { table: Table::Registrations, key: stored.to_string() };
     storage.write(vec![delete]).await.unwrap();
     storage.append(&conversation(), &[message("after")]).await.unwrap();
-    println!("stored {stored}");
+    stored
 }
 
 #[tokio::test]
