@@ -117,8 +117,8 @@ fn find_listed<'a>(view: &'a View, name: &str) -> Result<&'a Arc<Listed>, NoSuch
     match view.by_shown_name(name) {
         [server] => Ok(server),
         [] => {
-            let names = view.shown_names().map(|shown| (likeness(shown, name), shown.to_string()));
-            Err(unknown_server(name, best(names, name)))
+            let near = Near::of(name).among(view.shown_names().map(|shown| ([&**shown], &**shown)));
+            Err(unknown_server(name, near))
         }
         several => {
             let mut owners: Vec<_> = several.iter().map(|server| server.entry.key.clone()).collect();
@@ -145,31 +145,51 @@ fn tool_of(server: &Arc<Listed>, name: &str) -> Option<ToolRef> {
 }
 
 fn near_tools(tools: impl Iterator<Item = ToolRef>, name: &str) -> Vec<String> {
-    let rated = tools.map(|tool| {
+    let tools: Vec<_> = tools.collect();
+    Near::of(name).among(tools.iter().map(|tool| {
         let (full, bare) = (tool.full_name(), tool.tool().name.as_str());
-        (likeness(full, name).max(likeness(bare, name)), full.to_owned())
-    });
-    best(rated, name)
+        ([full, bare], full)
+    }))
 }
 
-fn best(rated: impl Iterator<Item = (f64, String)>, asked: &str) -> Vec<String> {
-    if asked.is_empty() || asked.len() > LONGEST_COMPARED {
-        return Vec::new();
+/// Finds the names that are like the one asked for. Case and separators do not count.
+struct Near {
+    asked: Vec<char>,
+}
+
+impl Near {
+    fn of(asked: &str) -> Self {
+        let compared = asked.len() <= LONGEST_COMPARED;
+        Self { asked: if compared { plain(asked).collect() } else { Vec::new() } }
     }
-    let mut like: Vec<_> = rated.filter(|(likeness, _)| *likeness >= LIKE_ENOUGH).collect();
-    like.sort_by(|(a, a_name), (b, b_name)| b.total_cmp(a).then_with(|| a_name.cmp(b_name)));
-    let least = like.first().map_or(1.0, |(best, _)| best - BEHIND_THE_BEST);
-    let near = like.into_iter().take_while(|(likeness, _)| *likeness >= least);
-    near.take(SUGGESTIONS).map(|(_, name)| name).collect()
+
+    /// The best of those that are known by some names and are shown by one.
+    fn among<'a, const N: usize>(&self, known: impl Iterator<Item = ([&'a str; N], &'a str)>) -> Vec<String> {
+        if self.asked.is_empty() {
+            return Vec::new();
+        }
+        let mut like = Vec::new();
+        for (names, shown) in known {
+            let likeness = names.iter().map(|name| self.likeness(name)).fold(0.0, f64::max);
+            if likeness >= LIKE_ENOUGH {
+                like.push((likeness, shown));
+            }
+        }
+        like.sort_by(|(a, a_name), (b, b_name)| b.total_cmp(a).then_with(|| a_name.cmp(b_name)));
+        let least = like.first().map_or(1.0, |(best, _)| best - BEHIND_THE_BEST);
+        let near = like.into_iter().take_while(|(likeness, _)| *likeness >= least);
+        near.take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// From 0 to 1.
+    fn likeness(&self, name: &str) -> f64 {
+        let name: Vec<char> = plain(name).collect();
+        strsim::generic_jaro_winkler(&self.asked, &name)
+    }
 }
 
-/// How like two names are, from 0 to 1; case and separators do not count.
-fn likeness(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(&plain(a), &plain(b))
-}
-
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+fn plain(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase)
 }
 
 /// The beginning of a name that may be anything.

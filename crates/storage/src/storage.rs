@@ -150,4 +150,9 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StorageError`]; then none of the changes is stored.
     async fn write(&self, batch: Vec<Write>) -> Result<(), StorageError>;
+
+    /// Finishes what it was asked before, and lets go of its file or connection; from then on
+    /// everything is [`StorageError::Closed`]. So the place is free for the next hub, whoever
+    /// still holds a handle.
+    async fn close(&self);
 }

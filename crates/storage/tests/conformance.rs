@@ -26,6 +26,7 @@ macro_rules! backend {
                 all_is_sorted_by_key,
                 any_text_is_a_key_and_any_json_a_value,
                 empty_writes_change_nothing,
+                closed_storage_stores_and_tells_nothing,
             );
         }
     };
@@ -214,4 +215,20 @@ async fn empty_writes_change_nothing(storage: Shared) {
     let result: Result<(), StorageError> = storage.write(vec![]).await;
     result.unwrap();
     assert_eq!(storage.history(&of).await.unwrap(), []);
+}
+
+async fn closed_storage_stores_and_tells_nothing(storage: Shared) {
+    let of = conversation("", "s");
+    let before = Arc::clone(&storage);
+    let in_time = tokio::spawn(async move { before.append(&conversation("", "t"), &messages(0..1)).await });
+    in_time.await.unwrap().unwrap();
+    storage.close().await;
+    storage.close().await;
+    let closed = |result: Result<(), StorageError>| assert!(matches!(result, Err(StorageError::Closed)));
+    closed(storage.append(&of, &messages(0..1)).await);
+    closed(storage.history(&of).await.map(drop));
+    closed(storage.clear(&of).await);
+    closed(storage.get(Table::Drift, "k").await.map(drop));
+    closed(storage.all(Table::Drift).await.map(drop));
+    closed(storage.write(vec![delete(Table::Drift, "k")]).await);
 }

@@ -69,6 +69,18 @@ async fn file_in_use_is_said_to_be_locked() {
 }
 
 #[tokio::test]
+async fn closed_file_is_free_while_handles_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dormouse.redb");
+    let old = Embedded::open(&file).await.unwrap();
+    old.append(&conversation(), &[message("hello")]).await.unwrap();
+    old.close().await;
+    let new = Embedded::open(&file).await.unwrap();
+    assert_eq!(new.history(&conversation()).await.unwrap(), [message("hello")]);
+    drop(old);
+}
+
+#[tokio::test]
 async fn only_the_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

@@ -25,6 +25,8 @@ type Reply = oneshot::Sender<Result<(), StorageError>>;
 pub(super) enum Job {
     Read(Read),
     Update(Update, Reply),
+    /// Ends the thread, after the jobs before it; answered when the file is free.
+    Close(oneshot::Sender<()>),
 }
 
 pub(super) struct Engine {
@@ -39,9 +41,12 @@ impl Engine {
         Ok(Self { file: file.to_owned(), database: Some(database) })
     }
 
-    /// Works until the last sender is gone.
+    /// Works until it is closed, or the last sender is gone.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(first) = jobs.blocking_recv() {
+        let mut closing = None;
+        while closing.is_none()
+            && let Some(first) = jobs.blocking_recv()
+        {
             let mut group = Vec::new();
             let mut next = Some(first);
             while let Some(job) = next {
@@ -50,12 +55,18 @@ impl Engine {
                     // read may overtake the changes that wait here.
                     Job::Read(read) => self.read(read),
                     Job::Update(update, reply) => group.push((update, reply)),
+                    Job::Close(reply) => closing = Some(reply),
                 }
-                next = if group.len() < GROUP { jobs.try_recv().ok() } else { None };
+                let more = closing.is_none() && group.len() < GROUP;
+                next = if more { jobs.try_recv().ok() } else { None };
             }
             if !group.is_empty() {
                 self.update(group);
             }
+        }
+        drop(self.database.take());
+        if let Some(reply) = closing {
+            let _ = reply.send(());
         }
     }
 

@@ -31,7 +31,7 @@ pub use schema::OpenError;
 /// How many jobs may wait; who brings more waits for room.
 const JOBS_WAITING: usize = 256;
 
-/// The storage in one file. Dropping it waits for the jobs that it took.
+/// The storage in one file. Dropping it closes it, and waits for the jobs that it took.
 #[derive(Debug)]
 pub struct Embedded {
     /// `None` only while it is dropped.
@@ -142,5 +142,13 @@ impl Storage for Embedded {
             return Ok(());
         }
         self.update(Update::Records(batch)).await
+    }
+
+    async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        // Where it cannot be sent or is not answered, it is closed already.
+        if self.send(Job::Close(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
     }
 }

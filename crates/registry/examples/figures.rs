@@ -1,0 +1,143 @@
+//! Measures the registry at its design size: 10,000 tools over 1,000 servers in 100 agents.
+//!
+//! Prints one JSON object; `cargo xtask bench` runs it in release mode.
+#![expect(clippy::print_stdout, reason = "its output is its result")]
+
+use std::error::Error;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dormouse_registry::{Change, Entry, Registry};
+use dormouse_storage::{Embedded, Memory, Storage};
+use dormouse_types::{
+    Confidence, Env, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig, ServerKey,
+    ServerStatus, Timestamp, Timing, Tool, Wanted,
+};
+use serde_json::json;
+
+const SERVERS: usize = 1_000;
+const TOOLS_EACH: usize = 10;
+const AGENTS: usize = 100;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let entries = (0..SERVERS).map(|number| entry(number, "")).collect::<Result<Vec<_>, _>>()?;
+    let changes = || entries.iter().cloned().map(Change::Put).collect::<Vec<_>>();
+
+    let registry = Registry::open(Arc::new(Memory::new())).await?;
+    let (first, batch) = (changes(), Instant::now());
+    registry.apply(first).await?;
+    let first_batch = batch.elapsed();
+    let (same, batch) = (changes(), Instant::now());
+    registry.apply(same).await?;
+    let unchanged_batch = batch.elapsed();
+
+    let mut one = Vec::new();
+    for round in 0..100 {
+        let change = Change::Put(entry(round * 7 % SERVERS, &format!("v{round}"))?);
+        let start = Instant::now();
+        registry.apply(vec![change]).await?;
+        one.push(start.elapsed());
+    }
+
+    let file = folder.path().join("dormouse.redb");
+    let storage: Arc<dyn Storage> = Arc::new(Embedded::open(&file).await?);
+    let (on_disk, start) = (Registry::open(Arc::clone(&storage)).await?, Instant::now());
+    on_disk.apply(changes()).await?;
+    let first_batch_on_disk = start.elapsed();
+    storage.close().await;
+    let start = Instant::now();
+    let storage: Arc<dyn Storage> = Arc::new(Embedded::open(&file).await?);
+    let restarted = Registry::open(storage).await?;
+    restarted.apply(changes()).await?;
+    let restart = start.elapsed();
+
+    let (store, agent) = (Scope::Store, Scope::Agent("agent7".parse()?));
+    let catalog = registry.snapshot();
+    let names: Vec<_> = catalog.tools(&store).map(|tool| tool.full_name().to_owned()).collect();
+    let mut next = 0;
+    let mut name = || {
+        next = (next + 7919) % names.len();
+        &names[next]
+    };
+    let key: ServerKey = catalog.servers(&store).next().ok_or("there are servers")?.key.clone();
+    let status = ServerStatus::dormant(Timestamp::UNIX_EPOCH);
+    let figures = json!({
+        "tools": catalog.tool_count(&store),
+        "tools_of_an_agent": catalog.tool_count(&agent),
+        "snapshot_ns": nanos(|| drop(black_box(registry.snapshot()))),
+        "find_full_name_ns": nanos(|| drop(black_box(catalog.find_tool(&store, name(), None)))),
+        "find_bare_name_ns": nanos(|| drop(black_box(catalog.find_tool(&store, "only_17", None)))),
+        "find_server_ns": nanos(|| drop(black_box(catalog.find_server(&store, "server2")))),
+        "find_near_misses_us": nanos(|| drop(black_box(catalog.find_tool(&store, "srver3_raed_0", None)))) / 1e3,
+        "set_status_ns": nanos(|| registry.set_status(&key, status.clone())),
+        "list_all_tools_us": nanos(|| { black_box(catalog.tools(&store).map(|tool| tool.full_name().len()).sum::<usize>()); }) / 1e3,
+        "first_batch_ms": millis(first_batch),
+        "first_batch_on_disk_ms": millis(first_batch_on_disk),
+        "unchanged_batch_ms": millis(unchanged_batch),
+        "restart_from_disk_ms": millis(restart),
+        "one_changed_server_us": median(one).as_secs_f64() * 1e6,
+    });
+    println!("{figures:#}");
+    Ok(())
+}
+
+fn entry(number: usize, version: &str) -> Result<Entry, Box<dyn Error>> {
+    // Half of the servers are the store's, half belong to agents.
+    let scope = match number % 2 {
+        0 => Scope::Store,
+        _ => Scope::Agent(format!("agent{}", number % AGENTS).parse()?),
+    };
+    let tool = |index: usize| -> Result<Tool, Box<dyn Error>> {
+        let name = match index {
+            0 => format!("only_{number}{version}"),
+            _ => format!("read_{index}"),
+        };
+        let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}});
+        Ok(Tool::new(name.parse()?, schema))
+    };
+    let path = format!("/drop/server{number}.py").into();
+    Ok(Entry {
+        key: ServerKey { scope, name: format!("server{number}").parse()? },
+        config: Arc::new(ServerConfig {
+            launch: Launch::Script { path, needs: PythonNeeds::default() },
+            env: Env::default(),
+            wanted: Wanted::OnDemand,
+            timing: Timing::default(),
+            origin: Origin::Dropped,
+        }),
+        features: Arc::new(Features {
+            tools: (0..TOOLS_EACH).map(tool).collect::<Result<_, _>>()?,
+            ..Features::default()
+        }),
+        source: FeatureSource::Static,
+        confidence: Confidence::Full,
+        drift: Arc::new([]),
+        content_hash: version.to_owned(),
+        registered_at: Timestamp::UNIX_EPOCH,
+    })
+}
+
+/// What one run takes, over at least a fifth of a second.
+fn nanos(mut run: impl FnMut()) -> f64 {
+    run();
+    let (start, mut runs) = (Instant::now(), 0_u32);
+    while start.elapsed() < Duration::from_millis(200) {
+        for _ in 0..100 {
+            run();
+        }
+        runs += 100;
+    }
+    (start.elapsed().as_nanos() as f64 / f64::from(runs)).round()
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e5).round() / 100.0
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
