@@ -1,5 +1,30 @@
-//! placeholder
+//! MCP client connections: what runs a server and what speaks with it.
+//!
+//! A [`Launcher`] makes processes; the [`Keeper`] is the one that sees to their end. A
+//! [`Connection`] is one running server: handshake, lists, calls with a way back, its end.
+//! [`Environments`] are the Python environments that scripts run in.
+//!
+//! # Invariants
+//!
+//! * No process, and no process's process, outlives its server or the hub.
+//! * Nothing that a server says is lost, and nothing that it does costs other servers more than
+//!   their share of the machine.
+//! * No policy: when to start, to stop or to try again is decided above this crate.
 
+mod connection;
 mod environment;
+mod error;
+mod keeper;
+mod launch;
+mod program;
+mod tail;
+mod wire;
+
+pub use connection::{Connection, ListFault, Offers};
+pub use error::{CallError, Phase, StartError, StartFault};
+pub use keeper::{Keeper, KeeperError};
+pub use launch::{Control, Exit, ExitHandle, LaunchError, Launched, Launcher};
+pub use program::{Program, allowed_env};
+pub use wire::Noise;
 
 pub use environment::{EnvironmentError, EnvironmentSettings, Environments, Garbage, InstallFault};

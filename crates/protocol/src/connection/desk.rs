@@ -1,0 +1,63 @@
+//! What the server asks of us while it works.
+
+use std::sync::Arc;
+
+use dormouse_types::{PeerAnswer, PeerRequest};
+use rmcp::ClientHandler;
+use rmcp::RoleClient;
+use rmcp::model::{ClientConfig, CustomRequest, CustomResult, ErrorCode, ErrorData};
+use rmcp::service::RequestContext;
+use serde_json::Value;
+
+use crate::wire::Wire;
+
+/// Answers a server's requests: rmcp's handler of one connection.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) wire: Arc<Wire>,
+    pub(super) config: ClientConfig,
+}
+
+impl ClientHandler for Desk {
+    fn get_info(&self) -> ClientConfig {
+        self.config.clone()
+    }
+
+    /// Passes a question to the caller for whom the server works.
+    ///
+    /// On stdio a question does not say to which call it belongs. With several callers at once
+    /// nobody can tell, and a question that reaches the wrong one may give away what it asks
+    /// about, or be answered by a stranger: then it is refused.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleClient>,
+    ) -> Result<CustomResult, ErrorData> {
+        let callers = self.wire.flights.callers();
+        let [ticket] = &callers[..] else {
+            let words = match callers.len() {
+                0 => format!("{}: no call is running", request.method),
+                _ => format!("{}: several calls are running, and it is not known which asks", request.method),
+            };
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None));
+        };
+        let Some(back) = ticket.back() else {
+            return Err(unsupported(request.method));
+        };
+        let method = request.method.clone();
+        let params = request.params.unwrap_or(Value::Null);
+        let answer = tokio::select! {
+            answer = back.ask(PeerRequest { method: request.method, params }) => answer,
+            () = ticket.over() => PeerAnswer::Unsupported,
+            () = context.ct.cancelled() => PeerAnswer::Unsupported,
+        };
+        match answer {
+            PeerAnswer::Result(value) => Ok(CustomResult(value)),
+            PeerAnswer::Unsupported => Err(unsupported(method)),
+        }
+    }
+}
+
+fn unsupported(method: String) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None)
+}

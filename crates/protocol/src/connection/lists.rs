@@ -1,0 +1,188 @@
+//! What a server offers, asked page by page.
+
+use std::collections::HashSet;
+
+use dormouse_types::{Features, Prompt, Resource, ResourceTemplate, Tool};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::Inner;
+use crate::error::CallError;
+
+/// A server that pages without end is cut here.
+const MOST_PAGES: usize = 1_000;
+/// The most entries of one kind that are taken from one server.
+const MOST_ENTRIES: usize = 20_000;
+
+/// A part of a listing that failed, while the rest stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListFault {
+    /// MCP's method, such as `prompts/list`.
+    pub method: &'static str,
+    /// What went wrong, in words.
+    pub reason: String,
+}
+
+/// A finished listing.
+pub(super) struct Listed {
+    pub(super) features: Features,
+    pub(super) faults: Vec<ListFault>,
+}
+
+impl Inner {
+    /// Lists everything that the server has announced, all kinds at once.
+    ///
+    /// # Errors
+    /// When the tools cannot be listed because the server is gone or silent. Any other failure of
+    /// one kind is a fault, and the other kinds stand.
+    pub(super) async fn list(&self, until: Instant) -> Result<Listed, CallError> {
+        let greeting = self.greeting();
+        let announced = |kind: &str| {
+            greeting.get("capabilities").is_some_and(|all| all.get(kind).is_some_and(|c| !c.is_null()))
+        };
+        let (tools, resources, templates, prompts) = tokio::join!(
+            self.pages::<Tool>("tools/list", "tools", true, until),
+            self.pages::<Resource>("resources/list", "resources", announced("resources"), until),
+            self.pages::<ResourceTemplate>(
+                "resources/templates/list",
+                "resourceTemplates",
+                announced("resources"),
+                until
+            ),
+            self.pages::<Prompt>("prompts/list", "prompts", announced("prompts"), until),
+        );
+        let mut faults = Vec::new();
+        let mut tools = match tools {
+            Pages { broken: Some(error), .. } if !matches!(error, CallError::Refused { .. }) => {
+                return Err(error);
+            }
+            // A server without tools need not know the method.
+            Pages { broken: Some(CallError::Refused { code: -32601, .. }), .. } if !announced("tools") => {
+                Vec::new()
+            }
+            pages => pages.settle("tools/list", &mut faults),
+        };
+        let mut names = HashSet::new();
+        tools.retain(|tool| {
+            let first = names.insert(tool.name.clone());
+            if !first {
+                let reason = format!("two tools are named `{}`; the first counts", tool.name);
+                faults.push(ListFault { method: "tools/list", reason });
+            }
+            first
+        });
+        let text = |value: Option<&Value>| {
+            value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let info = greeting.get("serverInfo");
+        let titled = |name| text(info.and_then(|info| info.get(name)));
+        let features = Features {
+            title: titled("title").or_else(|| titled("name")),
+            instructions: text(greeting.get("instructions")),
+            tools,
+            resources: resources.settle("resources/list", &mut faults),
+            resource_templates: templates.settle("resources/templates/list", &mut faults),
+            prompts: prompts.settle("prompts/list", &mut faults),
+        };
+        for fault in &faults {
+            tracing::warn!(pid = self.pid, method = fault.method, reason = fault.reason, "listing");
+        }
+        Ok(Listed { features, faults })
+    }
+
+    /// What the server said in its handshake.
+    fn greeting(&self) -> Value {
+        let greeting = self.wire.greeting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        greeting.clone().unwrap_or(Value::Null)
+    }
+
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        member: &'static str,
+        wanted: bool,
+        until: Instant,
+    ) -> Pages<T> {
+        let mut pages = Pages { entries: Vec::new(), odd: Vec::new(), broken: None };
+        if !wanted {
+            return pages;
+        }
+        let mut cursors = HashSet::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let params = cursor.as_ref().map(|cursor| json!({ "cursor": cursor }));
+            let mut page = match self.request(method, params, until, None).await {
+                Ok(page) => page,
+                Err(error) => {
+                    pages.broken = Some(error);
+                    return pages;
+                }
+            };
+            match page.get_mut(member).map(Value::take) {
+                Some(Value::Array(entries)) => pages.take(entries),
+                _ => {
+                    pages.odd.push(format!("the answer has no `{member}`"));
+                    return pages;
+                }
+            }
+            let next = page.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
+            match next {
+                None => return pages,
+                Some(next) if !cursors.insert(next.clone()) => {
+                    pages.odd.push(format!("the cursor `{next}` came twice"));
+                    return pages;
+                }
+                Some(_) if pages.entries.len() >= MOST_ENTRIES => break,
+                Some(next) => cursor = Some(next),
+            }
+        }
+        pages.odd.push(format!("cut after {} entries", pages.entries.len()));
+        pages
+    }
+}
+
+/// What was listed of one kind, and what was wrong with it.
+struct Pages<T> {
+    entries: Vec<T>,
+    odd: Vec<String>,
+    broken: Option<CallError>,
+}
+
+impl<T: DeserializeOwned> Pages<T> {
+    fn take(&mut self, entries: Vec<Value>) {
+        for mut entry in entries {
+            if let Some(entry) = entry.as_object_mut() {
+                complete(entry);
+            }
+            let name = entry.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
+            match serde_json::from_value(entry) {
+                Ok(entry) => self.entries.push(entry),
+                Err(error) => {
+                    let name: String = name.chars().take(80).collect();
+                    self.odd.push(format!("`{name}` is left out: {error}"));
+                }
+            }
+        }
+    }
+
+    fn settle(self, method: &'static str, faults: &mut Vec<ListFault>) -> Vec<T> {
+        let broken = self.broken.map(|error| error.to_string());
+        let reasons = self.odd.into_iter().chain(broken);
+        faults.extend(reasons.map(|reason| ListFault { method, reason }));
+        self.entries
+    }
+}
+
+/// Puts right what servers leave out or write as `null`: neither is worth losing the entry.
+fn complete(entry: &mut Map<String, Value>) {
+    for optional in ["title", "description", "outputSchema", "annotations"] {
+        if entry.get(optional).is_some_and(Value::is_null) {
+            entry.shift_remove(optional);
+        }
+    }
+    let is_tool = !entry.contains_key("uri") && !entry.contains_key("uriTemplate");
+    if is_tool && entry.get("inputSchema").is_some_and(Value::is_null) {
+        entry.insert("inputSchema".to_owned(), json!({ "type": "object" }));
+    }
+}

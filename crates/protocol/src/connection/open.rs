@@ -1,0 +1,218 @@
+//! From a program to a server whose tools are known.
+
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use dormouse_types::Features;
+use rmcp::ServiceExt;
+use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
+use rmcp::service::ClientInitializeError;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::desk::Desk;
+use super::{Connection, Inner, steward};
+use crate::error::{CallError, Phase, StartError, StartFault};
+use crate::launch::{Exit, ExitHandle, Launcher};
+use crate::program::Program;
+use crate::tail::Tail;
+use crate::wire::{Noise, StdioTransport, Wire};
+
+/// How long a process that failed gets to be gone before its error is given without its exit.
+const DYING: Duration = Duration::from_secs(5);
+/// How long a process that closed its output gets to end by itself, so that its exit is told.
+const TO_EXIT_ITSELF: Duration = Duration::from_secs(1);
+
+/// What we tell a server that it may ask of us in the middle of a call.
+///
+/// Nothing by default: a server that sees an offer relies on it, and one that sees none often has
+/// another way. A question that comes all the same is passed to the call that runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// Asking the person (`elicitation/create`).
+    pub elicitation: bool,
+    /// Asking the model (`sampling/createMessage`).
+    pub sampling: bool,
+    /// Asking for folders (`roots/list`).
+    pub roots: bool,
+}
+
+impl Offers {
+    fn capabilities(self) -> ClientCapabilities {
+        let mut offered = Map::new();
+        for (name, is_offered) in
+            [("elicitation", self.elicitation), ("sampling", self.sampling), ("roots", self.roots)]
+        {
+            if is_offered {
+                offered.insert(name.to_owned(), json!({}));
+            }
+        }
+        serde_json::from_value(Value::Object(offered)).unwrap_or_default()
+    }
+}
+
+impl Connection {
+    /// Starts a program and makes itself known: launch, handshake, all lists.
+    ///
+    /// # Errors
+    /// [`StartError`]; then the process and all that it started are gone.
+    pub async fn open(
+        launcher: &dyn Launcher,
+        program: &Program,
+        deadline: Duration,
+    ) -> Result<Self, StartError> {
+        Self::open_with(launcher, program, deadline, Offers::default()).await
+    }
+
+    /// [`open`](Self::open), with offers to the server.
+    ///
+    /// Dropping the future kills what was started.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        launcher: &dyn Launcher,
+        program: &Program,
+        deadline: Duration,
+        offers: Offers,
+    ) -> Result<Self, StartError> {
+        let until = Instant::now() + deadline;
+        let launched = match tokio::time::timeout_at(until, launcher.launch(program)).await {
+            Ok(Ok(launched)) => launched,
+            Ok(Err(error)) => return Err(unlaunched(StartFault::Launch(error))),
+            Err(_) => return Err(unlaunched(StartFault::TimedOut { after: deadline })),
+        };
+        let wire = Wire::new(launched.stdin);
+        let tail = Tail::new();
+        let start =
+            Start { exit: launched.exit, wire: Arc::clone(&wire), tail: Arc::clone(&tail), finished: false };
+        // Both end with their pipes, which the end of the process closes.
+        tokio::spawn({
+            let tail = Arc::clone(&tail);
+            async move { tail.drain(launched.stderr).await }
+        });
+        tokio::spawn({
+            let outbox = Arc::clone(&wire.outbox);
+            async move { outbox.run().await }
+        });
+        let config = ClientConfig::new(
+            offers.capabilities(),
+            Implementation::new("dormouse", env!("CARGO_PKG_VERSION")),
+        )
+        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
+        let desk = Desk { wire: Arc::clone(&wire), config };
+        let transport = StdioTransport::new(Arc::clone(&wire), launched.stdout);
+        let service = match tokio::time::timeout_at(until, desk.serve(transport)).await {
+            Ok(Ok(service)) => service,
+            Ok(Err(error)) => return Err(start.fail(Phase::Handshake, unshaken(&error)).await),
+            Err(_) => {
+                let fault = StartFault::TimedOut { after: deadline };
+                return Err(start.fail(Phase::Handshake, fault).await);
+            }
+        };
+        let (ending, asked) = watch::channel(None);
+        let inner = Inner {
+            pid: launched.pid,
+            exit: start.exit.clone(),
+            peer: service.peer().clone(),
+            wire: Arc::clone(&wire),
+            tail,
+            features: RwLock::new(Arc::new(Features::default())),
+            list_faults: Mutex::new(Arc::new([])),
+            ending,
+        };
+        let connection = Self { inner: Arc::new(inner) };
+        match connection.inner.list(until).await {
+            Ok(listed) => {
+                let inner = &connection.inner;
+                *inner.features.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                    Arc::new(listed.features);
+                *inner.list_faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                    listed.faults.into();
+            }
+            Err(error) => {
+                let fault = unlisted(&error, deadline);
+                return Err(start.fail(Phase::Listing, fault).await);
+            }
+        }
+        // Ends with the process, and kills it when the last handle is dropped.
+        tokio::spawn(steward::look_after(start.finish(), service, wire, asked));
+        Ok(connection)
+    }
+}
+
+/// A start under way. Dropped, it kills what was started.
+struct Start {
+    exit: ExitHandle,
+    wire: Arc<Wire>,
+    tail: Arc<Tail>,
+    finished: bool,
+}
+
+impl Start {
+    /// Ends the process and tells what is known of why.
+    async fn fail(self, phase: Phase, fault: StartFault) -> StartError {
+        // One that closed its output is most often about to exit, and its status says why.
+        let by_itself = match fault {
+            StartFault::Ended => tokio::time::timeout(TO_EXIT_ITSELF, self.exit.wait()).await.ok(),
+            _ => self.exit.seen(),
+        };
+        self.exit.kill();
+        let gone = async {
+            self.exit.wait().await;
+            self.tail.ended().await;
+        };
+        if tokio::time::timeout(DYING, gone).await.is_err() {
+            tracing::error!("a server that failed to start does not die");
+        }
+        StartError {
+            phase,
+            fault,
+            exit: by_itself.filter(|exit| *exit != Exit::Lost),
+            stderr: self.tail.lines(),
+            noise: self.wire.noise.read(),
+        }
+    }
+
+    fn finish(mut self) -> ExitHandle {
+        self.finished = true;
+        self.exit.clone()
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.wire.outbox.close();
+            self.exit.kill();
+        }
+    }
+}
+
+fn unlaunched(fault: StartFault) -> StartError {
+    StartError { phase: Phase::Launch, fault, exit: None, stderr: Vec::new(), noise: Noise::default() }
+}
+
+fn unshaken(error: &ClientInitializeError) -> StartFault {
+    let answer = match error {
+        ClientInitializeError::ConnectionClosed(_)
+        | ClientInitializeError::TransportError { .. }
+        | ClientInitializeError::Cancelled => return StartFault::Ended,
+        ClientInitializeError::JsonRpcError(error) => {
+            format!("error {}: {}", error.code.0, error.message)
+        }
+        _ => "something that is no answer to `initialize`".to_owned(),
+    };
+    StartFault::Answer { answer }
+}
+
+fn unlisted(error: &CallError, deadline: Duration) -> StartFault {
+    match error {
+        CallError::NotSent | CallError::Died { .. } => StartFault::Ended,
+        CallError::TimedOut { .. } => StartFault::TimedOut { after: deadline },
+        CallError::Refused { .. } | CallError::Unreadable { .. } => {
+            StartFault::Answer { answer: error.to_string() }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Connections to real servers: Python children of a real keeper.
+
+mod calls;
+mod support;
