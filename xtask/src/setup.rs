@@ -25,6 +25,9 @@ struct TestEnv {
     #[serde(default)]
     requirements: Vec<String>,
     requirements_file: Option<PathBuf>,
+    /// Installs these and nothing that they ask for.
+    #[serde(default)]
+    no_deps: bool,
 }
 
 /// Makes every test environment.
@@ -123,6 +126,9 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
     must_run(program(python.program).args(["-m", "venv"]).arg(folder))?;
     let mut install = program(folder.join("bin/python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    if env.no_deps {
+        install.arg("--no-deps");
+    }
     if let Some(file) = &env.requirements_file {
         install.arg("-r").arg(file);
     }
