@@ -26,10 +26,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let entries = (0..SERVERS).map(|number| entry(number, "")).collect::<Result<Vec<_>, _>>()?;
     let changes = || entries.iter().cloned().map(Change::Put).collect::<Vec<_>>();
 
-    let registry = Registry::open(Arc::new(Memory::new())).await?;
-    let (first, batch) = (changes(), Instant::now());
-    registry.apply(first).await?;
-    let first_batch = batch.elapsed();
+    // The best of some rounds: what else the machine does can only make a round slower.
+    let mut registry = Registry::open(Arc::new(Memory::new())).await?;
+    let mut first_batch = Duration::MAX;
+    for _ in 0..10 {
+        registry = Registry::open(Arc::new(Memory::new())).await?;
+        let (first, start) = (changes(), Instant::now());
+        registry.apply(first).await?;
+        first_batch = first_batch.min(start.elapsed());
+    }
     let (same, batch) = (changes(), Instant::now());
     registry.apply(same).await?;
     let unchanged_batch = batch.elapsed();
@@ -50,7 +55,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     storage.close().await;
     let start = Instant::now();
     let storage: Arc<dyn Storage> = Arc::new(Embedded::open(&file).await?);
+    let opened = start.elapsed();
     let restarted = Registry::open(storage).await?;
+    let names_read = start.elapsed();
     restarted.apply(changes()).await?;
     let restart = start.elapsed();
 
@@ -77,7 +84,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "first_batch_ms": millis(first_batch),
         "first_batch_on_disk_ms": millis(first_batch_on_disk),
         "unchanged_batch_ms": millis(unchanged_batch),
-        "restart_from_disk_ms": millis(restart),
+        "restart_ms": {
+            "file_opened": millis(opened),
+            "names_read": millis(names_read),
+            "all_known": millis(restart),
+        },
         "one_changed_server_us": median(one).as_secs_f64() * 1e6,
     });
     println!("{figures:#}");

@@ -119,7 +119,7 @@ impl Catalog {
         &self,
         changes: Vec<Change>,
         names: &mut Names,
-        fresh: &mut Vec<Fresh>,
+        fresh: &mut Fresh,
     ) -> Result<(Self, Vec<Event>), ApplyError> {
         let mut next = self.clone();
         let mut events = Vec::new();
@@ -139,7 +139,7 @@ impl Catalog {
         Ok((next, events))
     }
 
-    fn put(&mut self, mut entry: Entry, names: &mut Names, fresh: &mut Vec<Fresh>) -> Option<Event> {
+    fn put(&mut self, mut entry: Entry, names: &mut Names, fresh: &mut Fresh) -> Option<Event> {
         let mut cell: Option<StatusCell> = None;
         if let Some(old) = self.store.servers.get(&entry.key) {
             if old.entry.says_the_same(&entry) {
@@ -156,8 +156,8 @@ impl Catalog {
         let (key, entry) = (entry.key.clone(), Arc::new(entry));
         let mut list = |view: &Scope| {
             let shown = shown_name(view, &key);
-            let name = |tool: &_| names.name(view, &key, tool, fresh);
-            Arc::new(Listed::new(Arc::clone(&entry), shown, Arc::clone(&cell), name))
+            let names = |shown: &str, tools: &[&_]| names.of(view, &key, shown, tools, fresh);
+            Arc::new(Listed::new(Arc::clone(&entry), shown, Arc::clone(&cell), names))
         };
         Arc::make_mut(&mut self.store).put(list(&Scope::Store));
         if let Scope::Agent(agent) = &key.scope {

@@ -2,6 +2,7 @@
 //!
 //! A tool has one name for each context that sees it: an agent sees its own servers by their
 //! local names, the store sees them as `{name}by{agent}`. Within one context a name is unique.
+//! Stored is one record for each server in each context, with all names of its tools.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,85 +20,117 @@ const TOOL_PART: usize = 34;
 /// Every name that was ever given.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    given: HashMap<String, Arc<str>>,
+    given: HashMap<Place, HashMap<ToolName, Arc<str>>>,
     taken: HashMap<Scope, HashSet<Arc<str>>>,
 }
 
-/// A name as it is stored; its key holds which tool has it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Stored {
+/// A server as one context sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
     view: Scope,
-    name: String,
+    server: ServerKey,
 }
 
-/// A name that was just given and is not stored yet.
-#[derive(Debug)]
-pub(crate) struct Fresh {
-    key: String,
+/// A record of the storage.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored<N> {
     view: Scope,
-    name: Arc<str>,
+    server: ServerKey,
+    names: N,
+}
+
+/// Names that were just given and are not stored yet.
+#[derive(Debug, Default)]
+pub(crate) struct Fresh(Vec<(Place, Vec<ToolName>)>);
+
+impl Fresh {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Names {
     /// Reads the names that were given in earlier lives of this hub.
     pub(crate) async fn load(storage: &dyn Storage) -> Result<Self, StorageError> {
         let mut names = Self::default();
-        for (key, value) in storage.all(Table::ToolNames).await? {
-            let Stored { view, name } = serde_json::from_value(value)
-                .map_err(|source| StorageError::damaged(Table::ToolNames, source))?;
-            names.keep(&Fresh { key, view, name: name.into() });
+        for (_, record) in storage.all(Table::ToolNames).await? {
+            let Stored { view, server, names: given } =
+                serde_json::from_value::<Stored<HashMap<ToolName, Arc<str>>>>(record)
+                    .map_err(|source| StorageError::damaged(Table::ToolNames, source))?;
+            names.taken.entry(view.clone()).or_default().extend(given.values().cloned());
+            names.given.insert(Place { view, server }, given);
         }
         Ok(names)
     }
 
-    /// The name of a tool in a context; gives it one if it has none.
-    pub(crate) fn name(
+    /// The names of a server's tools in a context, in their order; gives names to those that
+    /// have none. `shown` is the server's name there.
+    pub(crate) fn of(
         &mut self,
         view: &Scope,
         server: &ServerKey,
-        tool: &ToolName,
-        fresh: &mut Vec<Fresh>,
-    ) -> Arc<str> {
-        let key = key(view, server, tool);
-        if let Some(name) = self.given.get(&key) {
-            return Arc::clone(name);
-        }
-        let shown = shown_name(view, server);
+        shown: &str,
+        tools: &[&ToolName],
+        fresh: &mut Fresh,
+    ) -> Vec<Arc<str>> {
+        let place = Place { view: view.clone(), server: server.clone() };
+        let given = self.given.entry(place.clone()).or_default();
         let taken = self.taken.entry(view.clone()).or_default();
-        let name = candidates(&shown, tool.as_str(), &key)
-            .find(|name| !taken.contains(name.as_str()))
-            .expect("the candidates never end");
-        let new = Fresh { key, view: view.clone(), name: name.into() };
-        self.keep(&new);
-        let name = Arc::clone(&new.name);
-        fresh.push(new);
-        name
+        let mut new = Vec::new();
+        let mut name = |tool: &&ToolName| {
+            if let Some(name) = given.get(*tool) {
+                return Arc::clone(name);
+            }
+            let name: Arc<str> = candidates(shown, tool.as_str(), &place)
+                .find(|name| !taken.contains(name.as_str()))
+                .expect("the candidates never end")
+                .into();
+            taken.insert(Arc::clone(&name));
+            given.insert((*tool).clone(), Arc::clone(&name));
+            new.push((*tool).clone());
+            name
+        };
+        let names = tools.iter().map(&mut name).collect();
+        if !new.is_empty() {
+            fresh.0.push((place, new));
+        }
+        names
     }
 
     /// Takes back names that could not be stored.
-    pub(crate) fn take_back(&mut self, fresh: &[Fresh]) {
-        for Fresh { key, view, name } in fresh {
-            self.given.remove(key);
-            if let Some(taken) = self.taken.get_mut(view) {
-                taken.remove(name);
+    pub(crate) fn take_back(&mut self, fresh: &Fresh) {
+        for (place, tools) in &fresh.0 {
+            let given = self.given.entry(place.clone()).or_default();
+            let taken = self.taken.entry(place.view.clone()).or_default();
+            for name in tools.iter().filter_map(|tool| given.remove(tool)) {
+                taken.remove(&name);
             }
         }
     }
 
-    fn keep(&mut self, new: &Fresh) {
-        self.taken.entry(new.view.clone()).or_default().insert(Arc::clone(&new.name));
-        self.given.insert(new.key.clone(), Arc::clone(&new.name));
+    /// The changes that store new names.
+    pub(crate) fn writes(&self, fresh: &Fresh) -> Vec<Write> {
+        let put = |(place, _): &(Place, Vec<ToolName>)| {
+            let Place { view, server } = place.clone();
+            let record = Stored { view, server, names: &self.given[place] };
+            let value = serde_json::to_value(record).expect("names and scopes are JSON");
+            Write::Put { table: Table::ToolNames, key: joined_key(place.parts()), value }
+        };
+        fresh.0.iter().map(put).collect()
     }
 }
 
-/// The changes that store the names.
-pub(crate) fn writes(fresh: &[Fresh]) -> Vec<Write> {
-    let put = |Fresh { key, view, name }: &Fresh| {
-        let stored = Stored { view: view.clone(), name: name.to_string() };
-        let value = serde_json::to_value(stored).expect("a scope and a text are JSON");
-        Write::Put { table: Table::ToolNames, key: key.clone(), value }
-    };
-    fresh.iter().map(put).collect()
+impl Place {
+    fn parts(&self) -> [&str; 3] {
+        fn owner(scope: &Scope) -> &str {
+            match scope {
+                // An agent's id is never empty, so this is nobody's.
+                Scope::Store => "",
+                Scope::Agent(agent) => agent.as_str(),
+            }
+        }
+        [owner(&self.view), owner(&self.server.scope), self.server.name.as_str()]
+    }
 }
 
 /// A server's name in a context.
@@ -108,24 +141,15 @@ pub(crate) fn shown_name(view: &Scope, server: &ServerKey) -> String {
     }
 }
 
-fn key(view: &Scope, server: &ServerKey, tool: &ToolName) -> String {
-    let scope = |scope: &Scope| match scope {
-        // An agent's id is never empty, so this is nobody's.
-        Scope::Store => String::new(),
-        Scope::Agent(agent) => agent.to_string(),
-    };
-    joined_key([scope(view).as_str(), &scope(&server.scope), server.name.as_str(), tool.as_str()])
-}
-
-/// What a tool may be called, best first: the plain name if it fits, then with more and more
-/// of a hash of its identity, which does not depend on what else exists.
-fn candidates(shown: &str, tool: &str, identity: &str) -> impl Iterator<Item = String> {
-    let (shown, tool) = (allowed(shown), allowed(tool));
-    let plain = format!("{shown}_{tool}");
-    let plain = (plain.len() <= LONGEST).then_some(plain);
-    let identity = identity.to_owned();
+/// What a tool may be called, best first: the plain name if it fits, then with a hash of its
+/// identity, which does not depend on what else exists.
+fn candidates(shown: &str, name: &str, place: &Place) -> impl Iterator<Item = String> {
+    let (shown, tool) = (allowed(shown), allowed(name));
+    let fits = shown.len() + 1 + tool.len() <= LONGEST;
+    let plain = fits.then(|| format!("{shown}_{tool}"));
     let hashed = (0_u64..).map(move |attempt| {
         let mut hasher = blake3::Hasher::new();
+        let identity = joined_key(place.parts().into_iter().chain([name]));
         hasher.update(identity.as_bytes()).update(&attempt.to_le_bytes());
         let hash = &hasher.finalize().to_hex()[..8];
         let tool = &tool[..tool.len().min(TOOL_PART)];
@@ -152,7 +176,8 @@ mod tests {
 
     fn give(names: &mut Names, server_name: &str, tool: &str) -> String {
         let tool = tool.parse().unwrap();
-        names.name(&Scope::Store, &server(server_name), &tool, &mut Vec::new()).to_string()
+        let server = server(server_name);
+        names.of(&Scope::Store, &server, server_name, &[&tool], &mut Fresh::default())[0].to_string()
     }
 
     #[test]
@@ -190,9 +215,15 @@ mod tests {
         let agent = Scope::Agent("a1".parse().unwrap());
         let key = ServerKey { scope: agent.clone(), name: "calc".parse().unwrap() };
         let tool = "add".parse().unwrap();
-        let mut fresh = Vec::new();
-        assert_eq!(&*names.name(&agent, &key, &tool, &mut fresh), "calc_add");
-        assert_eq!(&*names.name(&Scope::Store, &key, &tool, &mut fresh), "calcbya1_add");
-        assert_eq!(fresh.len(), 2);
+        let mut fresh = Fresh::default();
+        let mut give = |view| {
+            let shown = shown_name(view, &key);
+            names.of(view, &key, &shown, &[&tool], &mut fresh)[0].to_string()
+        };
+        assert_eq!(give(&agent), "calc_add");
+        assert_eq!(give(&Scope::Store), "calcbya1_add");
+        assert_eq!(names.writes(&fresh).len(), 2);
+        names.take_back(&fresh);
+        assert!(names.taken.values().all(HashSet::is_empty));
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::catalog::{Catalog, Version};
 use crate::entry::Change;
-use crate::names::{Names, writes};
+use crate::names::{Fresh, Names};
 
 /// How many events a listener may lag behind before it loses the oldest: a thousand scripts
 /// that come at once fit.
@@ -156,13 +156,13 @@ impl Writer {
     }
 
     async fn apply(&mut self, changes: Vec<Change>) -> Result<Version, ApplyError> {
-        let mut fresh = Vec::new();
+        let mut fresh = Fresh::default();
         let now = self.catalog.load_full();
         let applied = now.with(changes, &mut self.names, &mut fresh);
         // Names are stored before anybody sees them.
         let applied = match applied {
             Ok(next) if fresh.is_empty() => Ok(next),
-            Ok(next) => match self.storage.write(writes(&fresh)).await {
+            Ok(next) => match self.storage.write(self.names.writes(&fresh)).await {
                 Ok(()) => Ok(next),
                 Err(error) => Err(ApplyError::Storage(error)),
             },

@@ -43,14 +43,26 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         self.shards[self.index(key)].get(key)
     }
 
-    /// Changes the value of a key: what `change` makes of the one there, `None` is no value.
-    pub(crate) fn change(&mut self, key: K, change: impl FnOnce(Option<V>) -> Option<V>) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         let index = self.index(&key);
-        let shard = Arc::make_mut(&mut self.shards[index]);
-        let old = shard.remove(&key);
-        if let Some(new) = change(old) {
-            shard.insert(key, new);
-        }
+        Arc::make_mut(&mut self.shards[index]).insert(key, value);
+    }
+
+    pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        let index = self.index(key);
+        Arc::make_mut(&mut self.shards[index]).remove(key);
+    }
+
+    /// The value of a key, to be changed; a new one if there is none.
+    pub(crate) fn at(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        let index = self.index(&key);
+        Arc::make_mut(&mut self.shards[index]).entry(key).or_default()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {

@@ -1,6 +1,7 @@
 //! What one context sees: its servers, and the indexes over their names.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -30,23 +31,21 @@ pub(crate) struct ListedTool {
 pub(crate) type StatusCell = Arc<ArcSwap<ServerStatus>>;
 
 impl Listed {
-    /// Lists a server; `name` gives the full name of a tool.
+    /// Lists a server; `names` gives the full names of its tools.
     ///
     /// A server that lists one tool name twice is faulty; the first one counts.
     pub(crate) fn new(
         entry: Arc<Entry>,
         shown: String,
         status: StatusCell,
-        mut name: impl FnMut(&ToolName) -> Arc<str>,
+        names: impl FnOnce(&str, &[&ToolName]) -> Vec<Arc<str>>,
     ) -> Self {
         let mut seen = HashSet::new();
-        let mut tools = Vec::with_capacity(entry.features.tools.len());
-        for (index, tool) in entry.features.tools.iter().enumerate() {
-            if seen.insert(&tool.name) {
-                tools.push(ListedTool { index, full_name: name(&tool.name) });
-            }
-        }
-        drop(seen);
+        let tools = entry.features.tools.iter().map(|tool| &tool.name).enumerate();
+        let (places, own): (Vec<_>, Vec<_>) = tools.filter(|(_, name)| seen.insert(*name)).unzip();
+        let full_names = names(&shown, &own);
+        let listed = |(index, full_name)| ListedTool { index, full_name };
+        let tools = places.into_iter().zip(full_names).map(listed).collect();
         Self { entry, shown: shown.into(), tools, status }
     }
 
@@ -72,11 +71,12 @@ impl View {
         for place in 0..server.tools.len() {
             let tool = ToolRef { server: Arc::clone(&server), place };
             let bare = server.tool_name(place).clone();
-            self.by_bare_name.change(bare, |same| with(same, tool.clone()));
+            Arc::make_mut(self.by_bare_name.at(bare)).push(tool.clone());
             let full = Arc::clone(&server.tools[place].full_name);
-            self.by_full_name.change(full, |_| Some(tool));
+            self.by_full_name.insert(full, tool);
         }
-        self.by_shown_name.change(Arc::clone(&server.shown), |same| with(same, Arc::clone(&server)));
+        let same_name = self.by_shown_name.at(Arc::clone(&server.shown));
+        Arc::make_mut(same_name).push(Arc::clone(&server));
         self.tool_count += server.tools.len();
         self.servers.insert(server.entry.key.clone(), server);
     }
@@ -84,13 +84,11 @@ impl View {
     pub(crate) fn remove(&mut self, key: &ServerKey) {
         let Some(server) = self.servers.remove(key) else { return };
         for place in 0..server.tools.len() {
-            let bare = server.tool_name(place).clone();
-            self.by_bare_name.change(bare, |same| without(same, |tool| Arc::ptr_eq(&tool.server, &server)));
-            let full = Arc::clone(&server.tools[place].full_name);
-            self.by_full_name.change(full, |_| None);
+            let bare = server.tool_name(place);
+            take_out(&mut self.by_bare_name, bare, |tool| Arc::ptr_eq(&tool.server, &server));
+            self.by_full_name.remove(&*server.tools[place].full_name);
         }
-        self.by_shown_name
-            .change(Arc::clone(&server.shown), |same| without(same, |other| Arc::ptr_eq(other, &server)));
+        take_out(&mut self.by_shown_name, &server.shown, |other| Arc::ptr_eq(other, &server));
         self.tool_count -= server.tools.len();
     }
 
@@ -120,15 +118,15 @@ impl View {
     }
 }
 
-fn with<T: Clone>(list: Option<Arc<Vec<T>>>, item: T) -> Option<Arc<Vec<T>>> {
-    let mut list = list.unwrap_or_default();
-    // Copied once per batch, not once per change.
-    Arc::make_mut(&mut list).push(item);
-    Some(list)
-}
-
-fn without<T: Clone>(list: Option<Arc<Vec<T>>>, gone: impl Fn(&T) -> bool) -> Option<Arc<Vec<T>>> {
-    let mut list = list?;
-    Arc::make_mut(&mut list).retain(|item| !gone(item));
-    (!list.is_empty()).then_some(list)
+/// Takes what is gone out of the list of a key; a list that is empty then goes, too.
+fn take_out<K: Hash + Eq + Clone, T: Clone>(
+    lists: &mut Shards<K, Arc<Vec<T>>>,
+    key: &K,
+    gone: impl Fn(&T) -> bool,
+) {
+    let list = Arc::make_mut(lists.at(key.clone()));
+    list.retain(|item| !gone(item));
+    if list.is_empty() {
+        lists.remove(key);
+    }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dormouse_registry::{ApplyError, Catalog, Change, Entry, NoSuchServer, NoSuchTool, Registry, Version};
-use dormouse_storage::Memory;
+use dormouse_storage::{Memory, Storage};
 use dormouse_types::{
     Confidence, Env, Event, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig,
     ServerKey, ServerState, ServerStatus, Timestamp, Timing, Tool, ToolKey, Wanted,
@@ -195,6 +195,24 @@ async fn refused_batch_leaves_everything_as_it_was() {
     // Nor was the name given that the batch would have given.
     registry.apply(vec![Change::Put(entry(&store, "a_b", &["c"]))]).await.unwrap();
     assert!(find(&registry.snapshot(), &store, "a_b_c").is_ok());
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_stored_are_not_shown() {
+    let store = Scope::Store;
+    let storage = Arc::new(Memory::new());
+    let registry = Registry::open(storage.clone()).await.unwrap();
+    let put = |tools: &[&str]| vec![Change::Put(entry(&store, "s", tools))];
+    registry.apply(put(&["x"])).await.unwrap();
+    let before = registry.snapshot();
+    storage.close().await;
+    let error = registry.apply(put(&["x", "y"])).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Storage(_)), "{error:?}");
+    assert!(Arc::ptr_eq(&before, &registry.snapshot()));
+    // What needs no new name goes on.
+    registry.apply(vec![Change::Remove(key(&store, "s"))]).await.unwrap();
+    registry.apply(put(&["x"])).await.unwrap();
+    assert_eq!(full_names(&registry.snapshot(), &store), ["s_x"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Keys of several parts as one text that no other parts can make.
 
+use std::fmt::Write as _;
+
 use dormouse_types::{Scope, SessionId};
 
 /// Joins parts into one key: each stands behind its length in bytes.
@@ -14,9 +16,8 @@ use dormouse_types::{Scope, SessionId};
 pub fn joined_key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut key = String::new();
     for part in parts {
-        key.push_str(&part.len().to_string());
-        key.push(':');
-        key.push_str(part);
+        // Writing into a text cannot fail.
+        let _ = write!(key, "{}:{part}", part.len());
     }
     key
 }
