@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex};
@@ -306,6 +305,47 @@ async fn a_dropped_build_leaves_no_process_and_nothing_ready() {
     }
 }
 
+const KILLED_HUB: &str = "DORMOUSE_TEST_KILLED_HUB";
+
+/// No test by itself: the process that [`a_killed_hub_leaves_no_installer_behind`] kills.
+#[tokio::test]
+async fn hub_to_be_killed() {
+    let Some(cache) = std::env::var_os(KILLED_HUB) else { return };
+    let environments = Environments::new(cache.into(), with_pip());
+    let _ = prepare(&environments, &needs(&["iniconfig"])).await;
+}
+
+#[tokio::test]
+async fn a_killed_hub_leaves_no_installer_behind() {
+    let mut settings = with_pip();
+    let index = silent_index(&mut settings);
+    let cache = tempfile::tempdir().unwrap();
+    let mut hub = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hub_to_be_killed"])
+        .envs(&settings.variables)
+        .env(KILLED_HUB, cache.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let asked = tokio::task::spawn_blocking(move || index.accept().map(|accepted| (index, accepted)));
+    let _open = asked.await.unwrap().unwrap();
+    assert!(!processes_that_name(cache.path()).is_empty());
+    hub.kill().unwrap();
+    hub.wait().unwrap();
+    wait_until(|| processes_that_name(cache.path()).is_empty()).await;
+    let environments = Environments::new(cache.path().into(), with_uv().await);
+    prepare(&environments, &needs(&["iniconfig"])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let environments = Environments::new(folder.path().join("file"), with_pip());
+    let error = prepare(&environments, &needs(&["six"])).await.unwrap_err();
+    assert!(matches!(error, EnvironmentError::Io { .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_build_past_its_deadline_is_stopped_and_says_so() {
     let mut settings = EnvironmentSettings { deadline: Duration::from_secs(1), ..with_uv().await };
@@ -350,6 +390,8 @@ async fn garbage_collection_spares_what_is_kept_or_runs() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // For a moment a new process has no command line yet.
+    wait_until(|| !processes_that_name(&python).is_empty()).await;
     let garbage = environments.collect_garbage(std::slice::from_ref(&kept)).await.unwrap();
     drop(process.stdin.take());
     process.wait().unwrap();
@@ -370,8 +412,11 @@ async fn a_python_without_pip_names_the_debian_package() {
         base.display(), python.display()
     )
     .replace("exec ", "");
-    fs::write(&python, script).unwrap();
-    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: a file that a sibling thread's child still has open for writing
+    // cannot be executed.
+    let write = "printf %s \"$SCRIPT\" > $0 && chmod +x $0";
+    let made = Command::new("sh").args(["-c", write]).arg(&python).env("SCRIPT", script).status().unwrap();
+    assert!(made.success());
     let settings = EnvironmentSettings { python: Some(python), ..with_pip() };
     let environments = Environments::new(folder.path().join("cache"), settings);
     let error = prepare(&environments, &needs(&["six"])).await.unwrap_err();

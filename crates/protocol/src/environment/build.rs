@@ -137,13 +137,8 @@ impl<'a> Work<'a> {
             let ended = self.run(&pip.explain(spec), &mut |_| {}).await?;
             found.fault = fault::pip_details(&ended.lines);
         }
-        Err(EnvironmentError::Install {
-            package: found
-                .package
-                .map_or_else(|| self.order.specs.join(", "), |package| format!("`{package}`")),
-            fault: found.fault,
-            log: self.order.slot.log.clone(),
-        })
+        let package = found.package.map(|package| format!("`{package}`"));
+        Err(self.failed(package.unwrap_or_else(|| self.order.specs.join(", ")), found.fault))
     }
 
     /// Returns an interpreter with a recent pip; makes it if it is the first build of this Python.
@@ -166,30 +161,27 @@ impl<'a> Work<'a> {
         report(PrepareStep::Building("getting pip".to_owned()));
         slot.clear()?;
         std::fs::create_dir_all(&slot.folder).map_err(EnvironmentError::io("create", &slot.folder))?;
-        let ground = Ground { variables: &self.variables, folder: &slot.folder, lock: &lock, log: &self.log };
+        let ground = Ground { folder: &slot.folder, lock: &lock, ..self.ground() };
         let newest = ["pip>=24".to_owned()];
         let by_base = [
             installer::create(&Installer::Pip, python, &slot.folder),
             Pip { home: &python.executable, target: &slot.python() }.install(&newest),
         ];
-        if !all_succeed(&by_base, &ground).await? {
+        if first_failure(&by_base, &ground).await?.is_some() {
             let venv = Step::new(
                 &python.executable,
                 ["-I".as_ref(), "-m".as_ref(), "venv".as_ref(), "--clear".as_ref(), slot.folder.as_os_str()],
             );
-            if !all_succeed(&[venv], &ground).await? {
+            if let Some(ended) = first_failure(&[venv], &ground).await? {
                 slot.clear()?;
-                return Err(EnvironmentError::NoPip {
-                    version: python.version.clone(),
-                    package: format!("python{}-venv", python.minor()),
-                });
+                return Err(self.no_pip(&ended));
             }
             // Without a network the bundled one has to do.
             let upgrade = Pip { home: &slot.python(), target: &slot.python() }.install(&newest);
-            all_succeed(&[upgrade], &ground).await?;
+            first_failure(&[upgrade], &ground).await?;
         }
         let site_packages = installer::site_packages(&slot.folder, python);
-        all_succeed(&[installer::compile(python, &site_packages)], &ground).await?;
+        first_failure(&[installer::compile(python, &site_packages)], &ground).await?;
         let packages =
             lock_record::installed(&site_packages).map_err(EnvironmentError::io("read", &site_packages))?;
         slot.finish(&lock_record::record(&newest, &python.version, "pip", &packages))?;
@@ -201,25 +193,40 @@ impl<'a> Work<'a> {
         step: &Step,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Ended, EnvironmentError> {
-        let ground = Ground {
+        run(step, &self.ground(), on_line).await.map_err(EnvironmentError::io("run", &step.program))
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        Ground {
+            python: &self.order.python.executable,
             variables: &self.variables,
             folder: &self.order.slot.folder,
             lock: &self.lock,
             log: &self.log,
-        };
-        run(step, &ground, on_line).await.map_err(EnvironmentError::io("run", &step.program))
+        }
     }
 
     fn expect_success(&self, ended: &Ended) -> Result<(), EnvironmentError> {
         if ended.status.success() {
             return Ok(());
         }
-        let text = ended.lines.iter().rev().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default();
-        Err(EnvironmentError::Install {
-            package: self.order.specs.join(", "),
-            fault: InstallFault::Other(format!("no environment could be made: {text}")),
-            log: self.order.slot.log.clone(),
-        })
+        Err(self.failed(self.order.specs.join(", "), fault::read_pip(&ended.lines).fault))
+    }
+
+    fn failed(&self, package: String, fault: InstallFault) -> EnvironmentError {
+        EnvironmentError::Install { package, fault, log: self.order.slot.log.clone() }
+    }
+
+    /// Why no pip could be made, when not even `ensurepip` could.
+    fn no_pip(&self, ended: &Ended) -> EnvironmentError {
+        let python = &self.order.python;
+        if ended.lines.iter().any(|line| line.contains("ensurepip") || line.contains("No module named")) {
+            return EnvironmentError::NoPip {
+                version: python.version.clone(),
+                package: format!("python{}-venv", python.minor()),
+            };
+        }
+        self.failed("pip".to_owned(), fault::read_pip(&ended.lines).fault)
     }
 
     /// Does work with files off the runtime's threads.
@@ -232,15 +239,16 @@ impl<'a> Work<'a> {
     }
 }
 
-async fn all_succeed(steps: &[Step], ground: &Ground<'_>) -> Result<bool, EnvironmentError> {
+/// Runs steps until one fails, which it returns.
+async fn first_failure(steps: &[Step], ground: &Ground<'_>) -> Result<Option<Ended>, EnvironmentError> {
     for step in steps {
         let ended =
             run(step, ground, &mut |_| {}).await.map_err(EnvironmentError::io("run", &step.program))?;
         if !ended.status.success() {
-            return Ok(false);
+            return Ok(Some(ended));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// The key of the pip for an interpreter.

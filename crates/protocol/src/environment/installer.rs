@@ -96,7 +96,7 @@ impl Pip<'_> {
     }
 
     fn step(self, options: &[&str], specs: &[String]) -> Step {
-        let mut args: Vec<OsString> = ["-m", "pip", "--python"].map(Into::into).into();
+        let mut args: Vec<OsString> = ["-I", "-m", "pip", "--python"].map(Into::into).into();
         args.push(self.target.into());
         args.extend(options.iter().map(Into::into));
         args.extend(specs.iter().map(Into::into));

@@ -106,11 +106,10 @@ impl Pythons {
     }
 }
 
-fn candidates(settings: &EnvironmentSettings) -> Vec<PathBuf> {
-    match &settings.python {
-        Some(python) => vec![python.clone()],
-        None => NAMES.iter().filter_map(|name| find_program(name, settings)).collect(),
-    }
+/// In the order of preference. Lazy, since a look through the search path is many system calls.
+fn candidates(settings: &EnvironmentSettings) -> impl Iterator<Item = PathBuf> {
+    let names = if settings.python.is_some() { &[] } else { NAMES };
+    settings.python.iter().cloned().chain(names.iter().filter_map(|name| find_program(name, settings)))
 }
 
 /// Looks a program up on the search path of the settings.
@@ -174,6 +173,30 @@ mod tests {
             EnvironmentSettings { search_path: empty.path().into(), ..EnvironmentSettings::default() };
         let error = Pythons::default().find(None, &settings).unwrap_err().to_string();
         assert_eq!(error, "no Python here is 3.10 or newer; found none");
+    }
+
+    #[test]
+    fn the_first_python_in_the_range_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, release) in
+            [("python3", "3, 9, 2"), ("python3.13", "3, 13, 0"), ("python3.12", "3, 12, 1")]
+        {
+            let path = folder.path().join(name);
+            let says =
+                format!(r#"{{"executable": "{}", "release": [{release}], "platform": "x"}}"#, path.display());
+            // Written by another process: a file that a sibling thread's child still has open for
+            // writing cannot be executed.
+            let script = "printf '%s\\n' '#!/bin/sh' \"echo '$SAYS'\" > $0 && chmod +x $0";
+            let made = Command::new("sh").args(["-c", script]).arg(&path).env("SAYS", says).status();
+            assert!(made.unwrap().success());
+        }
+        let settings =
+            EnvironmentSettings { search_path: folder.path().into(), ..EnvironmentSettings::default() };
+        let version = |requires| Pythons::default().find(requires, &settings).map(|python| python.version);
+        assert_eq!(version(None).unwrap(), "3.13.0", "3.9 is too old for the SDKs");
+        assert_eq!(version(Some(">=3.10,<3.13")).unwrap(), "3.12.1");
+        let error = version(Some("==3.11.*")).unwrap_err().to_string();
+        assert!(error.contains("3.9.2 (") && error.contains("3.12.1 ("), "{error}");
     }
 
     #[test]

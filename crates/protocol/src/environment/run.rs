@@ -19,6 +19,22 @@ const LINES_KEPT: usize = 4000;
 /// A longer line is cut: no installer writes such, and what is kept must stay small.
 const LINE_LIMIT: usize = 16 * 1024;
 
+/// Runs a program and kills it, with itself and everything in their group, once nobody reads their
+/// output any more: then the hub is gone, however it ended. A parent-death signal would need
+/// unsafe code in the child and follows a thread; this costs 30 ms.
+const WATCH: &str = "import os, select, signal, subprocess, sys
+child = subprocess.Popen(sys.argv[1:])
+poll = select.poll()
+poll.register(1, 0)
+try:
+    poll.register(os.pidfd_open(child.pid), select.POLLIN)
+except (AttributeError, OSError):
+    pass
+while child.poll() is None:
+    if any(fd == 1 for fd, _ in poll.poll(200)):
+        os.killpg(0, signal.SIGKILL)
+sys.exit(child.returncode if child.returncode >= 0 else 128 - child.returncode)";
+
 /// A program with its arguments.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -39,12 +55,14 @@ impl Step {
 /// What all steps of one build share.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
+    /// The base Python, which watches over the programs.
+    pub(super) python: &'a Path,
     /// The whole environment of the programs.
     pub(super) variables: &'a BTreeMap<OsString, OsString>,
     /// Their working directory; holds nothing that a tool could take for input.
     pub(super) folder: &'a Path,
     /// The lock of the slot. Each program gets it as its standard input: it is empty, and the
-    /// lock holds until the last program is gone, even if this process is killed.
+    /// lock holds until the last program is gone, also if this process is killed.
     pub(super) lock: &'a File,
     /// Where all output goes.
     pub(super) log: &'a File,
@@ -80,7 +98,9 @@ pub(super) async fn run(
     writeln!(log, "\n$ {} {}", step.program.display(), shown(&step.args))?;
     // One pipe for both streams keeps their order.
     let (output, input) = io::pipe()?;
-    let mut child = Command::new(&step.program)
+    let mut child = Command::new(ground.python)
+        .args(["-I", "-S", "-c", WATCH])
+        .arg(&step.program)
         .args(&step.args)
         .env_clear()
         .envs(ground.variables)
