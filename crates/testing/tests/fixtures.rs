@@ -178,9 +178,12 @@ async fn a_fixture_leaves_children_that_are_found_by_parent_and_by_mark() {
     let fixture = Fixture::new().mark(&mark).leaves_children(2).in_own_sessions().will_not_leave();
     let mut server = Running::start(&fixture);
     server.request("ping", json!({}));
+    // For a moment a new process has no command line yet.
+    while processes_with_mark(&mark).len() < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let children = descendants_of(server.child.id());
     assert_eq!(children.len(), 2);
-    assert_eq!(processes_with_mark(&mark).len(), 3);
     server.stdin = None;
     let terminate =
         |pid: u32, signal: &str| Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
