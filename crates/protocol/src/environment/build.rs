@@ -43,7 +43,6 @@ pub(super) async fn build(
     report: Report<'_>,
 ) -> Result<PathBuf, EnvironmentError> {
     let too_late = |_| EnvironmentError::Deadline { after: settings.deadline, log: order.slot.log.clone() };
-    report(PrepareStep::Queued);
     // The lock before the turn: waiting for another process must not keep our own builds back.
     let lock = tokio::time::timeout(settings.deadline, order.slot.lock()).await.map_err(too_late)??;
     let _turn = turns.acquire().await.map_err(|_| EnvironmentError::BrokenOff)?;
