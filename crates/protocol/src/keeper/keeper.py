@@ -457,15 +457,33 @@ def children_by_scan(pid):
     return found
 
 
+def where(error):
+    """The innermost line of this file that an error came through."""
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        line, trace = trace.tb_lineno, trace.tb_next
+    return "line %d" % line
+
+
 def main():
     # Descriptor 0 becomes the void: children must not find the socket there.
     sock = socket.socket(fileno=os.dup(0))
     void = os.open("/dev/null", os.O_RDWR)
     os.dup2(void, 0)
+    # What the hub inherited or left open must not reach the servers.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != sock.fileno():
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # The one that listed them.
     os.chdir("/")
     keeper = Keeper(sock, os.fsencode(sys.argv[1]))
     try:
         keeper.run()
+    except Exception as error:
+        # Before the end, which may take its time: the hub reads the last line.
+        sys.stderr.write("%s: %r\n" % (where(error), error))
     finally:
         keeper.finish_and_leave()
 

@@ -1,7 +1,7 @@
 //! What the tests of this crate share: the fixture server, and looking at real processes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,8 +12,18 @@ use serde_json::Value;
 /// Long enough for a loaded machine; no test waits for it unless it fails.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
+/// The interpreter itself; what `PATH` names may be a shell script that looks for one.
 pub(crate) fn python() -> PathBuf {
-    which::which("python3").expect("the tests need a python3")
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            let told = std::process::Command::new("python3")
+                .args(["-I", "-S", "-c", "import sys; print(sys.executable)"])
+                .output()
+                .expect("the tests need a python3");
+            PathBuf::from(String::from_utf8(told.stdout).unwrap().trim())
+        })
+        .clone()
 }
 
 pub(crate) fn keeper() -> Keeper {
@@ -75,10 +85,12 @@ impl BackChannel for Listener {
     }
 }
 
-/// Whether a process is there and no zombie.
+/// Whether a process is there and not dead, be it reaped (`X` while it is) or not.
 pub(crate) fn lives(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        let state = stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
+        !matches!(state, Some('Z' | 'X'))
+    })
 }
 
 /// The children of a process, dead ones that nobody reaped included.
