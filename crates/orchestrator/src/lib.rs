@@ -1,1 +1,39 @@
-//! placeholder
+//! Owns everything that runs: attach, leases, detach, calls, drop folders, first contact.
+//!
+//! The [`Orchestrator`] performs what `dormouse-lifecycle` decides. Each version of each
+//! server that was ever needed is an instance with one life; a dormant server that nobody
+//! called is only an entry in the registry.
+//!
+//! # Invariants
+//!
+//! * One start of one version at a time; a hundred callers share it.
+//! * A server with a lease never sleeps, and a lease always comes back: it is returned when
+//!   it is dropped.
+//! * Every `Attached` event is followed by one `Detached`.
+//! * What the registry says of servers is written by one task, the inventory, which knows all
+//!   sources (drop folders, registrations, `mcp.json`) and applies differences only.
+//! * [`Orchestrator::shutdown`] returns when no process is left.
+
+mod call;
+mod chain;
+mod configured;
+mod error;
+mod finding;
+mod folders;
+mod instance;
+mod inventory;
+mod lease;
+mod measure;
+mod orchestrator;
+mod reconcile;
+mod roster;
+mod settings;
+mod starter;
+
+pub use call::{Call, Called};
+pub use error::{AddError, CallError, LeaseError, OpenError, RegisterError, RemoveError, StartFault};
+pub use finding::Finding;
+pub use lease::Lease;
+pub use measure::Measures;
+pub use orchestrator::{Orchestrator, Parts};
+pub use settings::{Overrides, Settings};

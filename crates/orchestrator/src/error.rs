@@ -1,0 +1,247 @@
+//! Why an operation of the orchestrator failed, and what that says about a call.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_protocol as protocol;
+use dormouse_registry::ApplyError;
+use dormouse_storage::StorageError;
+use dormouse_types::{InvalidName, Outcome, ServerKey, ServerName, ToolName};
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// Its needs cannot be met, by its own source.
+    #[error("{0}")]
+    Needs(String),
+    /// Its Python environment could not be made.
+    #[error("its environment could not be made")]
+    Environment(#[source] protocol::EnvironmentError),
+    /// Its configuration names a variable that is not set.
+    #[error("its configuration names `{0}`, which is not set")]
+    Variable(String),
+    /// It was started and did not answer as a server.
+    #[error("it did not start")]
+    Start(#[source] protocol::StartError),
+}
+
+impl StartFault {
+    /// The fault with its causes, as one line for a status.
+    pub fn chain(&self) -> String {
+        crate::chain::chain(self)
+    }
+
+    /// The fault with its causes and the server's own last words.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Self::Start(error) if error.last_words().is_some() => {
+                format!("{}; it said: {}", self.chain(), error.last_words().unwrap_or_default())
+            }
+            Self::Needs(_) | Self::Environment(_) | Self::Variable(_) | Self::Start(_) => self.chain(),
+        }
+    }
+}
+
+/// Why there is no lease on a server.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LeaseError {
+    /// The hub does not know it (any more).
+    #[error("no server is named `{server}`")]
+    UnknownServer {
+        /// The server.
+        server: ServerKey,
+    },
+    /// It did not start.
+    #[error("server `{server}` did not start")]
+    Start {
+        /// The server.
+        server: ServerKey,
+        /// Why.
+        #[source]
+        source: Arc<StartFault>,
+    },
+    /// It failed too often in a row; the hub waits before it tries again.
+    #[error("server `{server}` failed {failures} times in a row and is left alone for a while: {reason}")]
+    Open {
+        /// The server.
+        server: ServerKey,
+        /// How often.
+        failures: u32,
+        /// The last failure.
+        reason: String,
+    },
+    /// A person stopped it.
+    #[error("server `{server}` is stopped")]
+    Stopped {
+        /// The server.
+        server: ServerKey,
+    },
+    /// The hub is ending.
+    #[error("the hub is ending")]
+    Ending,
+    /// It was not awake in time.
+    #[error("server `{server}` was not awake within {}", seconds(.deadline))]
+    Late {
+        /// The server.
+        server: ServerKey,
+        /// The caller's deadline.
+        deadline: Duration,
+    },
+}
+
+fn seconds(duration: &Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The server could not be used; nothing was sent.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// The call was sent, or about to be, and failed on the wire.
+    #[error("the call of `{tool}` on server `{server}` failed")]
+    Wire {
+        /// The server.
+        server: ServerKey,
+        /// The tool.
+        tool: ToolName,
+        /// How.
+        #[source]
+        source: protocol::CallError,
+    },
+}
+
+impl CallError {
+    /// Whether the tool may have run.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Lease(_) => Outcome::Failed,
+            Self::Wire { source, .. } => source.outcome(),
+        }
+    }
+}
+
+/// Why the orchestrator could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A folder that it needs cannot be made or read.
+    #[error("cannot use the folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was stored cannot be read.
+    #[error("cannot read what was stored")]
+    Storage(#[from] StorageError),
+    /// What was stored does not fit together.
+    #[error("cannot build the registry")]
+    Registry(#[from] ApplyError),
+}
+
+/// Why a script was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// There is no such file.
+    #[error("there is no file {path}")]
+    Missing {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// It lies outside the folders from which scripts are accepted.
+    #[error("{path} is not in a drop folder; scripts are accepted from {}", list(.folders))]
+    Outside {
+        /// As it was given.
+        path: PathBuf,
+        /// The folders.
+        folders: Vec<PathBuf>,
+    },
+    /// The file is no server.
+    #[error("{path} is no MCP server: {reason}")]
+    NoServer {
+        /// As it was given.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The name is taken by another file.
+    #[error("the name `{name}` is taken by {taken_by}")]
+    Conflict {
+        /// The name.
+        name: ServerName,
+        /// What has it.
+        taken_by: String,
+    },
+    /// It could not be stored.
+    #[error("the registration could not be stored")]
+    Storage(#[from] StorageError),
+    /// The hub is ending.
+    #[error("the hub is ending")]
+    Ending,
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Why an entry was not added to `mcp.json`.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The name is taken by another server.
+    #[error("the name `{name}` is taken by {taken_by}")]
+    Conflict {
+        /// The name.
+        name: ServerName,
+        /// What has it.
+        taken_by: String,
+    },
+    /// The entry is not valid.
+    #[error("the entry is not valid: {0}")]
+    Invalid(String),
+    /// `mcp.json` cannot be read or written.
+    #[error("mcp.json cannot be changed: {0}")]
+    File(String),
+    /// The hub is ending.
+    #[error("the hub is ending")]
+    Ending,
+}
+
+/// Why a server was not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The hub does not know it.
+    #[error("no server is named `{server}`")]
+    UnknownServer {
+        /// The server.
+        server: ServerKey,
+    },
+    /// Its file could not be deleted.
+    #[error("cannot delete {path}")]
+    File {
+        /// The script.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `mcp.json` cannot be changed.
+    #[error("mcp.json cannot be changed: {0}")]
+    Config(String),
+    /// It could not be stored.
+    #[error("the removal could not be stored")]
+    Storage(#[from] StorageError),
+    /// The hub is ending.
+    #[error("the hub is ending")]
+    Ending,
+}
+
+/// A text that could not name a server is told with the rule.
+impl From<InvalidName> for AddError {
+    fn from(error: InvalidName) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}

@@ -1,0 +1,118 @@
+//! The right of one call to use an attached server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_protocol::{self as protocol, Connection};
+use dormouse_types::{Arguments, BackChannel, CallResult, ServerKey, ToolName};
+use serde_json::Value;
+
+use crate::instance::Instance;
+
+/// The right to use an attached server. As long as it lives the server does not sleep;
+/// dropping it gives it back, and never waits.
+#[derive(Debug)]
+pub struct Lease {
+    instance: Arc<Instance>,
+    connection: Connection,
+    generation: u64,
+    woke: bool,
+    served: bool,
+}
+
+impl Lease {
+    pub(crate) fn new(instance: Arc<Instance>, connection: Connection, generation: u64, woke: bool) -> Self {
+        Self { instance, connection, generation, woke, served: true }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &ServerKey {
+        self.instance.key()
+    }
+
+    /// Whether the server was asleep when the lease was asked for.
+    pub fn woke(&self) -> bool {
+        self.woke
+    }
+
+    /// The number of the start that serves this lease.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The server's own deadline for a call.
+    pub fn call_deadline(&self) -> Duration {
+        self.instance.config().timing.call
+    }
+
+    /// Waits until the server's process is gone.
+    pub(crate) async fn closed(&self) {
+        self.connection.closed().await;
+    }
+
+    /// Calls a tool. Dropping the future cancels the call at the server.
+    ///
+    /// # Errors
+    /// [`protocol::CallError`], whose outcome says whether the tool may have run.
+    pub async fn call(
+        &mut self,
+        tool: &ToolName,
+        arguments: &Arguments,
+        deadline: Duration,
+        back: &Arc<dyn BackChannel>,
+    ) -> Result<CallResult, protocol::CallError> {
+        let result = self.connection.call(tool, arguments, deadline, back).await;
+        self.note(result)
+    }
+
+    /// Reads a resource; the answer is MCP's, untouched.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn read_resource(
+        &mut self,
+        uri: &str,
+        deadline: Duration,
+    ) -> Result<Value, protocol::CallError> {
+        let result = self.connection.read_resource(uri, deadline).await;
+        self.note(result)
+    }
+
+    /// Gets a prompt; the answer is MCP's, untouched.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn get_prompt(
+        &mut self,
+        name: &str,
+        arguments: &Arguments,
+        deadline: Duration,
+    ) -> Result<Value, protocol::CallError> {
+        let result = self.connection.get_prompt(name, arguments, deadline).await;
+        self.note(result)
+    }
+
+    /// Remembers whether the server did its part.
+    fn note<T>(&mut self, result: Result<T, protocol::CallError>) -> Result<T, protocol::CallError> {
+        self.served = match &result {
+            Ok(_) => true,
+            Err(error) => answered(error),
+        };
+        result
+    }
+}
+
+/// A refusal or a garbled answer is one; a silence or a death is none.
+fn answered(error: &protocol::CallError) -> bool {
+    use protocol::CallError as E;
+    match error {
+        E::Refused { .. } | E::Unreadable { .. } => true,
+        E::NotSent | E::Died { .. } | E::TimedOut { .. } => false,
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.instance.give_back(self.generation, self.served);
+    }
+}

@@ -1,0 +1,277 @@
+//! The handle on everything that runs.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dormouse_lifecycle::{Event as Step, Phase};
+use dormouse_protocol::{Connection, Environments, Launcher, Noise};
+use dormouse_registry::Registry;
+use dormouse_storage::Storage;
+use dormouse_types::{BackChannel, Launch, NoBackChannel, ServerKey, ServerName};
+use notify::RecommendedWatcher;
+use opentelemetry::metrics::Meter;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::error::{AddError, LeaseError, OpenError, RegisterError, RemoveError};
+use crate::finding::Finding;
+use crate::folders::watch_files;
+use crate::instance::Engine;
+use crate::inventory::{Inventory, Order};
+use crate::lease::Lease;
+use crate::measure::Measures;
+use crate::roster::Roster;
+use crate::settings::Settings;
+use crate::starter::Starter;
+
+/// What an [`Orchestrator`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The folders and rules of the space.
+    pub settings: Settings,
+    /// What the hub remembers.
+    pub storage: Arc<dyn Storage>,
+    /// Which servers exist.
+    pub registry: Registry,
+    /// Where Python environments are made.
+    pub environments: Arc<Environments>,
+    /// Who starts processes.
+    pub launcher: Arc<dyn Launcher>,
+    /// Where measures go.
+    pub meter: Meter,
+}
+
+/// A cheap handle on everything that runs in a hub.
+#[derive(Debug, Clone)]
+pub struct Orchestrator {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    roster: Arc<Roster>,
+    orders: mpsc::Sender<Order>,
+    findings: Arc<Mutex<Vec<Finding>>>,
+    contacts: watch::Receiver<usize>,
+    /// Watches as long as it lives; ends with the hub.
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    settings: Arc<Settings>,
+}
+
+/// Whoever forgets `shutdown` leaves no task behind: the inventory ends, and with the launcher
+/// the processes do.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.roster.engine().ending.cancel();
+        self.roster.end();
+    }
+}
+
+impl Orchestrator {
+    /// Reads all sources of servers, fills the registry and begins to watch. No server is
+    /// started but those that should always run, and those that were never contacted.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open(parts: Parts) -> Result<Self, OpenError> {
+        let Parts { settings, storage, registry, environments, launcher, meter } = parts;
+        let settings = Arc::new(settings);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one message a start, and the inventory reads all the time"
+        )]
+        let (learned, learning) = mpsc::unbounded_channel();
+        let measures = Measures::new(&meter, &registry);
+        let engine = Arc::new(Engine {
+            registry,
+            starter: Starter::new(settings.clone(), environments, launcher),
+            tasks: TaskTracker::new(),
+            measures,
+            learned,
+            generations: AtomicU64::new(0),
+            ending: CancellationToken::new(),
+        });
+        let roster = Arc::new(Roster::new(engine.clone()));
+        let findings = Arc::default();
+        let (contacted, contacts) = watch::channel(0);
+
+        // Watch first, then read: what changes in between is seen twice rather than never.
+        let (changed, changes) = watch::channel(0);
+        let inventory =
+            Inventory::open(settings.clone(), storage, roster.clone(), Arc::clone(&findings), contacted);
+        std::fs::create_dir_all(&settings.space)
+            .map_err(|source| OpenError::Folder { path: settings.space.clone(), source })?;
+        for folder in &settings.drop_folders {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
+        }
+        let watcher =
+            settings.watch.then(|| watch_files(&settings.drop_folders, &settings.mcp_json, changed));
+        let watcher = match watcher.transpose() {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                warn!(%error, "changes of files will not be seen by themselves");
+                None
+            }
+        };
+        let inventory = inventory.await?;
+        let (orders, ordered) = mpsc::channel(64);
+        engine.tasks.spawn(inventory.run(ordered, learning, changes, engine.ending.clone()));
+        let shared = Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The registry that this orchestrator fills.
+    pub fn registry(&self) -> &Registry {
+        &self.engine().registry
+    }
+
+    /// The folders and rules of the space.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn measures(&self) -> &Measures {
+        &self.engine().measures
+    }
+
+    fn engine(&self) -> &Engine {
+        self.shared.roster.engine()
+    }
+
+    /// A lease on a server, waking it if need be. Dropping the future gives the wait up; the
+    /// start goes on for the others.
+    ///
+    /// # Errors
+    /// [`LeaseError`]
+    pub async fn lease(&self, server: &ServerKey, back: &Arc<dyn BackChannel>) -> Result<Lease, LeaseError> {
+        loop {
+            let Some(entry) = self.registry().snapshot().get(server).cloned() else {
+                return Err(LeaseError::UnknownServer { server: server.clone() });
+            };
+            let instance = self.shared.roster.instance(&entry).ok_or(LeaseError::Ending)?;
+            if let Some(lease) = instance.lease(back).await? {
+                return Ok(lease);
+            }
+            // That version is leaving; the registry has the next one, or none, before long.
+            if self.engine().ending.is_cancelled() {
+                return Err(LeaseError::Ending);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Wakes a server without a call; it sleeps again after its linger. Returns when it is awake.
+    ///
+    /// # Errors
+    /// [`LeaseError`]
+    pub async fn attach(&self, server: &ServerKey) -> Result<(), LeaseError> {
+        let back: Arc<dyn BackChannel> = Arc::new(NoBackChannel);
+        self.lease(server, &back).await.map(drop)
+    }
+
+    /// Puts a server to sleep once its calls have finished. Returns when its process is gone.
+    pub async fn detach(&self, server: &ServerKey) {
+        let Some(instance) = self.shared.roster.known(server) else { return };
+        let mut phases = instance.phases();
+        instance.feed(Step::Detach);
+        // The sender lives as long as the instance, which is held here.
+        let _ =
+            phases.wait_for(|phase| !matches!(phase, Phase::Draining { .. } | Phase::Stopping { .. })).await;
+    }
+
+    /// Whether a start of this server touches no network: its environment is there, or it needs none.
+    pub fn is_prepared(&self, server: &ServerKey) -> bool {
+        self.registry().snapshot().get(server).is_some_and(|entry| match &entry.config.launch {
+            Launch::Script { needs, .. } => self.engine().starter.environments().ready_now(needs).is_some(),
+            Launch::Command { .. } => true,
+        })
+    }
+
+    /// The process's last lines on stderr, and what it printed on stdout that was no MCP.
+    /// `None` while it sleeps.
+    pub fn output(&self, server: &ServerKey) -> Option<(Vec<String>, Noise)> {
+        let connection: Connection = self.shared.roster.known(server)?.connection()?;
+        Some((connection.stderr_tail(), connection.noise()))
+    }
+
+    /// Takes a script of a drop folder under a name, and remembers it.
+    ///
+    /// # Errors
+    /// [`RegisterError`]
+    pub async fn register(&self, key: ServerKey, path: PathBuf) -> Result<(), RegisterError> {
+        self.order(|reply| Order::Register { key, path, reply }).await.unwrap_or(Err(RegisterError::Ending))
+    }
+
+    /// Adds an entry to `mcp.json`, or replaces the one of that name.
+    ///
+    /// # Errors
+    /// [`AddError`]
+    pub async fn add(&self, name: ServerName, entry: Value) -> Result<(), AddError> {
+        self.order(|reply| Order::Add { name, entry, reply }).await.unwrap_or(Err(AddError::Ending))
+    }
+
+    /// Removes a registration or a configured entry; a dropped script is only detached, unless
+    /// its file is to go too.
+    ///
+    /// # Errors
+    /// [`RemoveError`]
+    pub async fn remove(&self, key: ServerKey, file: bool) -> Result<(), RemoveError> {
+        self.order(|reply| Order::Remove { key, file, reply }).await.unwrap_or(Err(RemoveError::Ending))
+    }
+
+    /// Looks at all sources now.
+    pub async fn rescan(&self) {
+        self.order(|reply| Order::Rescan { reply }).await;
+    }
+
+    /// `None` once the hub ends.
+    async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.orders.send(order(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Files and entries that are no servers, with the reason.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.shared.findings.lock().expect("nothing panics while it holds the findings").clone()
+    }
+
+    /// How many servers are being contacted for the first time; their tools are not known yet.
+    pub fn first_contacts(&self) -> watch::Receiver<usize> {
+        self.shared.contacts.clone()
+    }
+
+    /// How many servers have a process, or are about to.
+    pub fn awake(&self) -> usize {
+        self.shared.roster.awake()
+    }
+
+    /// Ends everything: takes no new calls, lets running ones finish for `grace`, then ends every
+    /// process. Returns when none is left.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.engine().ending.cancel();
+        drop(self.shared.watcher.lock().expect("nothing panics while it holds the watcher").take());
+        let leaving = self.shared.roster.end();
+        let all_gone = async {
+            for instance in &leaving {
+                let _ = instance.phases().wait_for(|phase| *phase == Phase::Gone).await;
+            }
+        };
+        if tokio::time::timeout(grace, all_gone).await.is_err() {
+            for instance in &leaving {
+                if let Some(connection) = instance.connection() {
+                    connection.close(Duration::ZERO).await;
+                }
+            }
+        }
+        let tasks = &self.engine().tasks;
+        tasks.close();
+        tasks.wait().await;
+    }
+}

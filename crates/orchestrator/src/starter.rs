@@ -1,0 +1,108 @@
+//! From a server's configuration to an attached process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dormouse_protocol::{Connection, Environments, Launcher, Program, allowed_env};
+use dormouse_storage::mcp_json::expand;
+use dormouse_types::{Launch, PrepareStep, PythonNeeds, ServerConfig, ServerKey};
+
+use crate::error::StartFault;
+use crate::settings::Settings;
+
+/// Starts servers: makes their environment, gives them their variables, opens the connection.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    settings: Arc<Settings>,
+    environments: Arc<Environments>,
+    launcher: Arc<dyn Launcher>,
+}
+
+impl Starter {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        environments: Arc<Environments>,
+        launcher: Arc<dyn Launcher>,
+    ) -> Self {
+        Self { settings, environments, launcher }
+    }
+
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    /// Dropping the future ends what it started.
+    pub(crate) async fn start(
+        &self,
+        key: &ServerKey,
+        config: &ServerConfig,
+        report: &(dyn Fn(PrepareStep) + Send + Sync),
+    ) -> Result<Connection, StartFault> {
+        let program = match &config.launch {
+            Launch::Script { path, needs } => {
+                let python = self.python(needs, report).await?;
+                Program {
+                    program: python.into(),
+                    // Unbuffered, as stdout is the wire.
+                    args: vec!["-u".into(), path.into()],
+                    env: self.env(key, config)?,
+                    cwd: self.settings.space.clone(),
+                }
+            }
+            Launch::Command { command, args, cwd } => Program {
+                program: OsString::from(expanded(command)?),
+                args: args.iter().map(|arg| expanded(arg).map(OsString::from)).collect::<Result<_, _>>()?,
+                env: self.env(key, config)?,
+                cwd: self.directory(cwd.as_deref()),
+            },
+        };
+        report(PrepareStep::Ready);
+        Connection::open(&*self.launcher, &program, config.timing.start).await.map_err(StartFault::Start)
+    }
+
+    /// The interpreter with all that the script needs, made if it is not there yet.
+    pub(crate) async fn python(
+        &self,
+        needs: &PythonNeeds,
+        report: &(dyn Fn(PrepareStep) + Send + Sync),
+    ) -> Result<PathBuf, StartFault> {
+        if let Some(problem) = &needs.problem {
+            return Err(StartFault::Needs(problem.clone()));
+        }
+        match self.environments.ready_now(needs) {
+            Some(python) => Ok(python),
+            None => self.environments.prepare(needs, report).await.map_err(StartFault::Environment),
+        }
+    }
+
+    fn directory(&self, cwd: Option<&Path>) -> PathBuf {
+        match cwd {
+            Some(cwd) => self.settings.space.join(cwd),
+            None => self.settings.space.clone(),
+        }
+    }
+
+    /// The allow-list, what the hub gives, and what the configuration names, in this order.
+    fn env(
+        &self,
+        key: &ServerKey,
+        config: &ServerConfig,
+    ) -> Result<BTreeMap<OsString, OsString>, StartFault> {
+        let mut env = allowed_env();
+        env.insert("PYTHONUNBUFFERED".into(), "1".into());
+        env.insert("PYTHONUTF8".into(), "1".into());
+        env.insert("DORMOUSE_SPACE".into(), self.settings.space.clone().into());
+        env.insert("DORMOUSE_NOTES_DIR".into(), self.settings.space.join("notes").into());
+        env.insert("DORMOUSE_SERVER".into(), key.store_name().into());
+        for (name, value) in self.settings.shared_env.0.iter().chain(&config.env.0) {
+            env.insert(name.into(), expanded(value)?.into());
+        }
+        Ok(env)
+    }
+}
+
+fn expanded(text: &str) -> Result<String, StartFault> {
+    expand(text, &|name| std::env::var(name).ok()).map_err(|missing| StartFault::Variable(missing.name))
+}
