@@ -31,8 +31,8 @@ fn spoken(text: &str, sdk: &str) -> String {
     };
     let mut text =
         text.replace("from SDK import FastMCP", &format!("from {module} import {class} as FastMCP"));
-    if sdk == "fastmcp2" {
-        text = format!("# /// script\n# dependencies = [\"fastmcp==2.14.*\"]\n# ///\n{text}");
+    if let Some(generation) = sdk.strip_prefix("fastmcp") {
+        text = format!("# /// script\n# dependencies = [\"fastmcp=={generation}.*\"]\n# ///\n{text}");
     }
     if !text.contains("mcp.run()") {
         text.push_str("\n\nif __name__ == \"__main__\":\n    mcp.run()\n");
@@ -53,6 +53,10 @@ fn check(sdk: &str) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let mut scripts = fixtures(sdk);
     for path in fixtures("common") {
+        // fastmcp 2 starts with recursive models and then fails to list anything.
+        if sdk == "fastmcp2" && path.ends_with("recursive.py") {
+            continue;
+        }
         let target = folder.path().join(path.file_name().unwrap());
         fs::write(&target, spoken(&fs::read_to_string(&path).unwrap(), sdk)).unwrap();
         scripts.push(target);
@@ -99,4 +103,9 @@ fn fastmcp_2_serves_what_its_source_promises() {
 #[test]
 fn fastmcp_4_serves_what_its_source_promises() {
     assert!(check("fastmcp4") >= 60);
+}
+
+#[test]
+fn fastmcp_3_serves_what_its_source_promises() {
+    assert!(check("fastmcp3") >= 60);
 }

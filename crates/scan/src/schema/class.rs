@@ -114,8 +114,12 @@ impl<'a> Schemas<'a, '_> {
             self.doubt(format!("the members of the enum `{}` are not known", class.name));
             return json!({"title": class.name});
         };
-        let mut schema = enumeration(members.into_iter().map(|(_, value)| value).collect());
+        let values: Vec<Value> = members.into_iter().map(|(_, value)| value).collect();
+        let mut schema = enumeration(values.clone());
         if let Some(map) = schema.as_object_mut() {
+            // An enum stays one with a single member, unlike a Literal.
+            map.remove("const");
+            map.insert("enum".to_owned(), Value::Array(values));
             map.insert("title".to_owned(), json!(class.name));
             if let Some(doc) = &class.doc {
                 map.insert("description".to_owned(), json!(clean_doc(doc)));

@@ -39,7 +39,7 @@ pub(crate) struct FieldInfo {
     pub(crate) discriminator: Option<String>,
     /// pydantic's names of constraints, with their values.
     constraints: Vec<(&'static str, Value)>,
-    /// The first plain string: a description to fastmcp, nothing to the others.
+    /// A plain string that stands alone: a description to fastmcp, nothing to the others.
     pub(crate) plain: Option<String>,
 }
 
@@ -97,7 +97,7 @@ impl FieldInfo {
         let mut info = Self::empty();
         for item in metadata {
             match item {
-                Expr::Str(text) => info.plain = info.plain.take().or_else(|| Some(text.clone())),
+                Expr::Str(text) if metadata.len() == 1 => info.plain = Some(text.clone()),
                 Expr::Call(call) => info.read_call(schemas, call),
                 Expr::Name(_) | Expr::Attribute(..) => {
                     // A constant that holds a `Field(…)`, or a marker class.

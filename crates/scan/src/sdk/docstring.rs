@@ -27,8 +27,17 @@ impl Sections {
     }
 }
 
+/// What makes a text a structured one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Any section (fastmcp 4).
+    AnySection,
+    /// Documented parameters (fastmcp 3).
+    Parameters,
+}
+
 /// Reads a docstring without its indentation.
-pub(super) fn parse(doc: &str) -> Docstring {
+pub(super) fn parse(doc: &str, needs: Needs) -> Docstring {
     if doc.is_empty() {
         return Docstring::default();
     }
@@ -36,7 +45,7 @@ pub(super) fn parse(doc: &str) -> Docstring {
     let lines: Vec<&str> = trimmed.split('\n').collect();
     for style in [google, numpy, sphinx] {
         let sections = style(&lines);
-        if sections.found {
+        if sections.found && (needs == Needs::AnySection || !sections.parameters.is_empty()) {
             return Docstring { description: sections.description, parameters: sections.parameters };
         }
     }
@@ -370,7 +379,7 @@ mod tests {
     use super::*;
 
     fn check(doc: &str, description: &str, parameters: &[(&str, &str)]) {
-        let parsed = parse(doc);
+        let parsed = parse(doc, Needs::AnySection);
         assert_eq!(parsed.description.as_deref(), Some(description), "{doc}");
         let found: Vec<(&str, &str)> =
             parsed.parameters.iter().map(|(name, words)| (name.as_str(), words.as_str())).collect();

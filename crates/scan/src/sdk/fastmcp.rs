@@ -20,10 +20,13 @@ fn habit(sdk: Sdk) -> Habit {
 /// The docstring as this generation takes it.
 fn words(subject: &Subject<'_>, sdk: Sdk) -> docstring::Docstring {
     let doc = subject.doc().map(clean_doc).unwrap_or_default();
-    if sdk == Sdk::FastMcp2 || sdk == Sdk::FastMcp3 {
+    if sdk == Sdk::FastMcp2 {
         docstring::Docstring { description: subject.doc().map(|_| doc), parameters: Vec::new() }
     } else {
-        docstring::parse(&doc)
+        docstring::parse(
+            &doc,
+            if sdk == Sdk::FastMcp3 { docstring::Needs::Parameters } else { docstring::Needs::AnySection },
+        )
     }
 }
 
@@ -84,14 +87,14 @@ fn input<'a>(
     let raw = raw_input(subject, hidden, schemas);
     let mut schema = raw.clone();
     prune(&mut schema, habit(sdk));
-    if sdk == Sdk::FastMcp4
+    if sdk != Sdk::FastMcp2
         && let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut)
     {
         for (name, property) in properties.iter_mut() {
             let Some(map) = property.as_object_mut() else { continue };
             // Titles that somebody wrote come back.
             let title = raw["properties"][name.as_str()].get("title").and_then(Value::as_str);
-            if let Some(title) = title.filter(|title| *title != title_of(name)) {
+            if let Some(title) = title.filter(|title| sdk == Sdk::FastMcp4 && *title != title_of(name)) {
                 map.insert("title".to_owned(), json!(title));
             }
             let words = docs.parameters.iter().rev().find(|(known, _)| known == name);
@@ -125,12 +128,15 @@ pub(super) fn tool<'a>(
     let docs = words(subject, sdk);
     let mut schemas = Schemas::new(reader.names, Mode::Validation);
     let input_schema = inline(input(subject, &hidden, sdk, &docs, &mut schemas), habit(sdk));
+    if sdk == Sdk::FastMcp2 && input_schema.get("$defs").is_some() {
+        schemas.doubt("fastmcp 2 fails to list tools with recursive types".to_owned());
+    }
     let given_output = options.expr("output_schema");
     let output_schema = match given_output {
         Some(Expr::None) => None,
         Some(value) => reader.json("output_schema", Some(value)),
         None => {
-            let mode = Mode::Serialization { by_alias: sdk == Sdk::FastMcp2 };
+            let mode = Mode::Serialization { by_alias: sdk != Sdk::FastMcp4 };
             let mut outputs = Schemas::new(reader.names, mode);
             let schema = subject.returns().and_then(|returns| output(returns, sdk, &mut outputs));
             outputs.take_doubts().into_iter().for_each(|doubt| schemas.doubt(doubt));
@@ -159,7 +165,7 @@ pub(super) fn tool<'a>(
 }
 
 /// Python's `str.title()` of a name with spaces for its separators.
-fn default_title(name: &str) -> String {
+pub(super) fn default_title(name: &str) -> String {
     title_of(&name.replace('-', "_"))
 }
 
@@ -173,9 +179,11 @@ fn meta(options: Options<'_>, sdk: Sdk, reader: &mut Reader<'_, '_>) -> Map<Stri
     match reader.json("version", options.expr("version")) {
         Some(Value::String(version)) => {
             own.insert("version".to_owned(), json!(version));
+            own.insert("versions".to_owned(), json!([version]));
         }
         Some(version) => {
             own.insert("version".to_owned(), json!(version.to_string()));
+            own.insert("versions".to_owned(), json!([version.to_string()]));
         }
         None => {}
     }
@@ -194,7 +202,7 @@ fn output<'a>(returns: &Expr, sdk: Sdk, schemas: &mut Schemas<'a, '_>) -> Option
     if shows_nothing(&peeled.ty, sdk, schemas, 0) {
         return None;
     }
-    if sdk != Sdk::FastMcp2 && is_open_sequence(&peeled.ty, schemas) {
+    if sdk == Sdk::FastMcp4 && is_open_sequence(&peeled.ty, schemas) {
         return None;
     }
     let doubts = schemas.doubts_len();
@@ -216,7 +224,10 @@ fn output<'a>(returns: &Expr, sdk: Sdk, schemas: &mut Schemas<'a, '_>) -> Option
         {
             map.insert("title".to_owned(), json!("Result"));
         }
-        let root = json!({"properties": {"result": result}, "required": ["result"], "title": "_WrappedResult", "type": "object"});
+        let mut root = json!({"properties": {"result": result}, "required": ["result"], "title": "_WrappedResult", "type": "object"});
+        if sdk == Sdk::FastMcp2 {
+            root["description"] = json!("Generic wrapper for non-object return types.");
+        }
         let mut whole = schemas.finish(root);
         whole["x-fastmcp-wrap-result"] = json!(true);
         whole

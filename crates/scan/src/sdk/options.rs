@@ -44,14 +44,6 @@ impl<'e> Options<'e> {
     pub(crate) fn has_splat(&self) -> bool {
         self.call.is_some_and(Call::has_splat)
     }
-
-    /// The first name given that is not in a list.
-    pub(crate) fn stranger(&self, known: &[&str]) -> Option<&'e str> {
-        self.call?.args.iter().find_map(|argument| match argument {
-            Argument::Keyword(name, _) if !known.contains(&name.as_str()) => Some(name.as_str()),
-            _ => None,
-        })
-    }
 }
 
 /// Reads values and keeps what could not be read.

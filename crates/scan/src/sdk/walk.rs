@@ -302,7 +302,8 @@ impl<'a> Walker<'a> {
             _ => reader.text("instructions", call.argument("instructions", instructions_at)),
         };
         let own_class = self.names.class(&call.func).is_some();
-        let mut reasons = reader.doubts;
+        // A title or instructions that are worked out are left out; nothing that is listed depends on them.
+        let mut reasons: Vec<String> = Vec::new();
         if own_class {
             reasons.push("its class is a subclass, which may change what it serves".to_owned());
         }
@@ -765,6 +766,11 @@ impl<'a> Walker<'a> {
             if let Some(prefix) = &prefix {
                 for tool in &mut features.tools {
                     if let Ok(name) = dormouse_types::ToolName::try_new(format!("{prefix}_{}", tool.name)) {
+                        // A title that fastmcp makes of the name follows the new one.
+                        let made = super::fastmcp::default_title(tool.name.as_str());
+                        if tool.title.as_ref() == Some(&made) {
+                            tool.title = Some(super::fastmcp::default_title(name.as_str()));
+                        }
                         tool.name = name;
                     }
                 }

@@ -199,10 +199,8 @@ pub(crate) fn enum_members(class: &Class, names: &Names<'_>) -> Option<Option<Ve
                 _ => return Some(None),
             },
         };
-        // A second name for the same value is an alias, not a member.
-        if !members.iter().any(|(_, known)| *known == value) {
-            members.push((name.clone(), value));
-        }
+        // pydantic lists a second name for the same value too.
+        members.push((name.clone(), value));
     }
     Some(Some(members))
 }

@@ -10,7 +10,7 @@ pub(crate) enum Binding<'a> {
     /// Something imported, by its dotted path.
     Import(&'a str),
     /// Something imported relative to the script.
-    Relative(&'a str),
+    Relative,
     Function(&'a Function),
     Class(&'a Class),
     Value(&'a Expr),
@@ -39,11 +39,8 @@ fn collect<'a>(statements: &'a [Stmt], scope: &mut Scope<'a>, second_choice: boo
     for statement in statements {
         match statement {
             Stmt::Import(import) if import.local != "*" => {
-                let binding = if import.level > 0 {
-                    Binding::Relative(&import.path)
-                } else {
-                    Binding::Import(&import.path)
-                };
+                let binding =
+                    if import.level > 0 { Binding::Relative } else { Binding::Import(&import.path) };
                 put(&import.local, binding, scope);
             }
             Stmt::Assign { target: Expr::Name(name), value, .. } => {

@@ -10,44 +10,45 @@ use std::time::Duration;
 use dormouse_types::Features;
 use serde_json::{Value, json};
 
-/// The environments of the tests: their names and what they hold.
-pub const ENVIRONMENTS: [(&str, &str); 4] = [
-    ("mcp1", "mcp==1.30.*"),
-    ("mcp2", "mcp==2.3.*"),
-    ("fastmcp2", "fastmcp==2.14.*"),
-    ("fastmcp4", "fastmcp==4.*"),
-];
-
 /// The folder that keeps environments between runs.
-pub fn cache_folder() -> PathBuf {
+fn cache_folder() -> PathBuf {
     match std::env::var_os("DORMOUSE_TEST_CACHE") {
         Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-envs"),
+        None => workspace().join("target/test-envs"),
     }
 }
 
-/// The interpreter of an environment; it is built if it is not there yet, by one process at a time.
-pub fn interpreter(name: &str) -> PathBuf {
-    let (_, requirement) =
-        ENVIRONMENTS.iter().find(|(known, _)| *known == name).expect("an environment of the list");
-    let folder = cache_folder().join(name);
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What an environment holds, by the list that `cargo xtask setup` works from.
+fn requirements(name: &str) -> Vec<String> {
+    let list = fs::read_to_string(workspace().join("xtask/test-envs.toml")).unwrap();
+    let list: toml::Table = list.parse().unwrap();
+    let requirements = list[name]["requirements"].as_array().unwrap();
+    requirements.iter().map(|requirement| requirement.as_str().unwrap().to_owned()).collect()
+}
+
+/// The interpreter of an environment: the one of `cargo xtask setup`, else our own, built by one process at a time.
+pub(crate) fn interpreter(name: &str) -> PathBuf {
+    let ready = cache_folder().join(name);
+    if ready.join("made-from").exists() {
+        return ready.join("bin/python");
+    }
+    let folder = cache_folder().join(format!("scan-{name}"));
     fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join(".lock")).unwrap();
     lock.lock().unwrap();
+    let requirements = requirements(name);
     let python = folder.join("venv/bin/python");
-    let marker = folder.join(".ready");
-    if fs::read_to_string(&marker).ok().as_deref() != Some(requirement) || !python.exists() {
-        let _ = fs::remove_file(&marker);
+    let marker = folder.join("made-from");
+    if fs::read_to_string(&marker).ok() != Some(requirements.join(" ")) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")));
-        run(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            requirement,
-        ]));
-        fs::write(&marker, requirement).unwrap();
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(&requirements));
+        fs::write(&marker, requirements.join(" ")).unwrap();
     }
     python
 }
@@ -68,7 +69,7 @@ impl Drop for Server {
 }
 
 /// What a script serves when it runs.
-pub fn live(python: &Path, script: &Path) -> Result<Features, String> {
+pub(crate) fn live(python: &Path, script: &Path) -> Result<Features, String> {
     let errors = tempfile::tempfile().unwrap();
     let mut server = Server(
         Command::new(python)
