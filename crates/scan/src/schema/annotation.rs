@@ -104,7 +104,7 @@ impl Schemas<'_, '_> {
     }
 
     fn named(&mut self, ty: &Expr) -> Value {
-        if let Some(class) = self.names.class(ty) {
+        if let Some(class) = self.class_named(ty) {
             return self.class(class);
         }
         let Some(path) = self.path(ty) else { return self.unknown(ty) };
@@ -321,7 +321,7 @@ impl Schemas<'_, '_> {
     /// a reference to a class, which has a title of its own.
     pub(crate) fn takes_title(&self, ty: &Expr) -> bool {
         let peeled = self.peel(ty);
-        if self.names.class(&peeled.ty).is_some() {
+        if self.class_named(&peeled.ty).is_some() {
             return false;
         }
         let (members, nullable) = match &peeled.ty {

@@ -98,11 +98,13 @@ impl<'a> Schemas<'a, '_> {
         if !self.defs.contains_key(&class.name) {
             // A placeholder ends the recursion of a class that names itself.
             self.defs.insert(class.name.clone(), Value::Null);
+            self.inside.push(class);
             let schema = match kind {
                 ClassKind::Enum => self.enumeration(class),
                 ClassKind::RootModel => self.root_model(class),
                 kind => self.record(class, kind),
             };
+            self.inside.pop();
             self.defs.insert(class.name.clone(), schema);
         }
         json!({"$ref": format!("{DEFS}{}", class.name)})

@@ -39,6 +39,9 @@ pub(crate) struct FieldInfo {
     pub(crate) discriminator: Option<String>,
     /// pydantic's names of constraints, with their values.
     constraints: Vec<(&'static str, Value)>,
+    /// Constraints that come after a function of the author: pydantic cannot tell what they stand on.
+    late: Vec<(&'static str, Value)>,
+    after_function: bool,
     /// A plain string that stands alone: a description to fastmcp, nothing to the others.
     pub(crate) plain: Option<String>,
 }
@@ -88,6 +91,8 @@ impl FieldInfo {
             default: None,
             discriminator: None,
             constraints: Vec::new(),
+            late: Vec::new(),
+            after_function: false,
             plain: None,
         }
     }
@@ -127,7 +132,7 @@ impl FieldInfo {
                 self.read_arguments(schemas, call, name);
             }
             "WithJsonSchema" => schemas.doubt("a schema given by `WithJsonSchema` is not read".to_owned()),
-            _ if SILENT_METADATA.contains(&name) => {}
+            _ if SILENT_METADATA.contains(&name) => self.after_function |= name.ends_with("Validator"),
             _ => schemas
                 .doubt(format!("the metadata `{}` is not read", call.func.dotted().unwrap_or_default())),
         }
@@ -205,7 +210,8 @@ impl FieldInfo {
                 Some(key) => {
                     self.constraints.retain(|(known, _)| known != key);
                     if !json.is_null() {
-                        self.constraints.push((key, json));
+                        let list = if self.after_function { &mut self.late } else { &mut self.constraints };
+                        list.push((key, json));
                     }
                 }
                 // pydantic takes unknown keywords as extra members of the schema.
@@ -227,6 +233,7 @@ impl FieldInfo {
         self.serialization_alias = over.serialization_alias.or(self.serialization_alias.take());
         self.default = over.default.or(self.default.take());
         self.discriminator = over.discriminator.or(self.discriminator.take());
+        self.late.extend(over.late);
         for (key, value) in over.constraints {
             self.constraints.retain(|(known, _)| *known != key);
             self.constraints.push((key, value));
@@ -235,6 +242,19 @@ impl FieldInfo {
 
     /// Writes constraints into the schema of the type that they stand on.
     pub(crate) fn constrain(&self, schema: &mut Value) {
+        self.constrain_plainly(schema);
+        for (key, value) in &self.late {
+            let Some(map) = schema.as_object_mut() else { return };
+            let name = match *key {
+                "min_length" => "minLength",
+                "max_length" => "maxLength",
+                key => key,
+            };
+            map.insert(name.to_owned(), value.clone());
+        }
+    }
+
+    fn constrain_plainly(&self, schema: &mut Value) {
         for (key, value) in &self.constraints {
             let Some(map) = schema.as_object_mut() else { return };
             let kind = map.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();

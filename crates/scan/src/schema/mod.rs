@@ -17,7 +17,7 @@ mod known;
 
 use serde_json::{Map, Value, json};
 
-use crate::source::{Expr, Names};
+use crate::source::{Class, Expr, Names, Stmt};
 
 pub(crate) use class::{ClassKind, class_kind};
 pub(crate) use field::{Declared, Property};
@@ -38,16 +38,32 @@ pub(crate) struct Schemas<'a, 'n> {
     mode: Mode,
     defs: Map<String, Value>,
     depth: usize,
+    /// The classes whose bodies are being read: their inner classes go by bare names there.
+    inside: Vec<&'a Class>,
     doubts: Vec<String>,
 }
 
 impl<'a, 'n> Schemas<'a, 'n> {
     pub(crate) fn new(names: &'n Names<'a>, mode: Mode) -> Self {
-        Self { names, mode, defs: Map::new(), depth: 0, doubts: Vec::new() }
+        Self { names, mode, defs: Map::new(), depth: 0, inside: Vec::new(), doubts: Vec::new() }
     }
 
     pub(crate) fn names(&self) -> &'n Names<'a> {
         self.names
+    }
+
+    /// The class of this file that an expression names at this place.
+    pub(crate) fn class_named(&self, expr: &Expr) -> Option<&'a Class> {
+        let inner = match expr {
+            Expr::Name(name) => self.inside.last().and_then(|class| {
+                class.body.iter().find_map(|statement| match statement {
+                    Stmt::Class(inner) if inner.name == *name => Some(&**inner),
+                    _ => None,
+                })
+            }),
+            _ => None,
+        };
+        inner.or_else(|| self.names.class(expr))
     }
 
     pub(crate) fn doubt(&mut self, reason: String) {

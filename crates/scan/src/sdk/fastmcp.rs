@@ -45,6 +45,26 @@ fn is_injected(param: &Param, names: &Names<'_>) -> bool {
     context || marked || param.default.as_ref().is_some_and(dependency)
 }
 
+/// fastmcp 2 copies a function whose annotations stand in quotes, and forgets keyword-only defaults.
+fn loses_defaults(subject: &Subject<'_>, names: &Names<'_>) -> bool {
+    let postponed =
+        names.path(&Expr::Name("annotations".to_owned())).as_deref() == Some("__future__.annotations");
+    let quoted = |annotation: &Expr| match annotation {
+        Expr::Str(_) => true,
+        Expr::Subscript(_, arguments) => arguments.iter().any(|argument| matches!(argument, Expr::Str(_))),
+        _ => false,
+    };
+    let params = subject.params();
+    params.iter().any(|param| param.kind == ParamKind::KeywordOnly && param.default.is_some())
+        && !params.iter().any(|param| is_injected(param, names))
+        && (postponed
+            || params
+                .iter()
+                .filter_map(|param| param.annotation.as_ref())
+                .chain(subject.returns())
+                .any(quoted))
+}
+
 /// The input schema before fastmcp reworks it.
 fn raw_input<'a>(subject: &Subject<'a>, hidden: &[String], schemas: &mut Schemas<'a, '_>) -> Value {
     let mut properties = Vec::new();
@@ -128,6 +148,9 @@ pub(super) fn tool<'a>(
     let docs = words(subject, sdk);
     let mut schemas = Schemas::new(reader.names, Mode::Validation);
     let input_schema = inline(input(subject, &hidden, sdk, &docs, &mut schemas), habit(sdk));
+    if sdk == Sdk::FastMcp2 && loses_defaults(subject, reader.names) {
+        schemas.doubt("fastmcp 2 may lose the defaults of its keyword-only parameters".to_owned());
+    }
     if sdk == Sdk::FastMcp2 && input_schema.get("$defs").is_some() {
         schemas.doubt("fastmcp 2 fails to list tools with recursive types".to_owned());
     }

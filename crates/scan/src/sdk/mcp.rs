@@ -153,7 +153,11 @@ fn output<'a>(returns: &Expr, function: &str, sdk: Sdk, schemas: &mut Schemas<'a
             }
             ClassKind::RootModel => {
                 let root = schemas.class(class);
-                Some(schemas.finish(root))
+                let whole = schemas.finish(root);
+                if sdk == Sdk::Mcp2 && whole.get("type") != Some(&json!("object")) {
+                    schemas.doubt(format!("mcp 2 fails to list a tool that returns `{}`", class.name));
+                }
+                Some(whole)
             }
             ClassKind::Enum => None,
             kind @ (ClassKind::TypedDict | ClassKind::Dataclass | ClassKind::Plain)
