@@ -22,5 +22,6 @@ mod remainder;
 mod typed;
 
 pub(crate) use fill::{Filled, fill};
+pub(crate) use numbers::small_number;
 pub(crate) use parameters::Parameters;
 pub(crate) use reading::{Reading, overlap};

@@ -1,5 +1,6 @@
 //! What is to be done for a query, as a value.
 
+mod aided;
 mod fit;
 mod unaided;
 
@@ -11,7 +12,11 @@ use crate::search::Candidate;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use unaided::{Decision, Unaided, decide};
+pub(crate) use aided::{Aided, read};
+pub(crate) use unaided::{Unaided, decide};
+
+/// The most calls of one plan: what is beyond is a model gone wild.
+pub(crate) const MAX_CALLS: usize = 8;
 
 /// What the router decided for a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +61,8 @@ pub struct Planned {
     pub candidates: Vec<Candidate>,
     /// The model that wrote the plan; `None` when the search alone did.
     pub model: Option<String>,
+    /// Whether the model wants to see the results of these calls and plan again.
+    pub more: bool,
     /// What led to the plan, in order, in words for a person.
     pub reasons: Vec<String>,
 }

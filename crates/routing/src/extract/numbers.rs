@@ -196,7 +196,7 @@ fn unit_after(text: &str, end: usize, words: &[Word]) -> Option<Unit> {
 }
 
 /// The value of a small number in words or digits.
-pub(super) fn small_number(word: &str) -> Option<i64> {
+pub(crate) fn small_number(word: &str) -> Option<i64> {
     const SMALL: [&str; 21] = [
         "zero",
         "one",

@@ -25,7 +25,6 @@ pub(crate) struct Parameter {
     pub(crate) direction: Option<Direction>,
     pub(crate) is_required: bool,
     pub(crate) format: Option<String>,
-    pub(crate) pattern: Option<String>,
     /// Its description, in lower case.
     pub(crate) description: String,
 }
@@ -113,7 +112,6 @@ impl Parameter {
             role: role_of(&words, format.as_deref(), &description, &kind),
             direction: direction_of(&words),
             stems: words.iter().filter(|word| !is_filler(word)).map(|word| stem(word)).collect(),
-            pattern: schema.get("pattern").and_then(Value::as_str).map(str::to_owned),
             name: name.to_owned(),
             words,
             described,

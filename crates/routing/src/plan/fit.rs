@@ -46,6 +46,8 @@ pub(crate) struct Fit {
     pub(crate) confidence: f64,
     /// How much of the tool's name the query says, from 0 to 1.
     pub(crate) named: f64,
+    /// How much of the query the tool explains, from 0 to 1.
+    pub(crate) covered: f64,
     /// Whether a word of the query itself, not only what it implies, names the tool.
     pub(crate) is_said: bool,
     pub(crate) filled: Filled,
@@ -92,7 +94,7 @@ pub(crate) fn fit(reading: &Reading<'_>, candidate: &Candidate, now: DateTime) -
     if wants_other_deed(&said, &name, &known) {
         confidence -= OTHER_DEED_COST;
     }
-    Fit { confidence, named, is_said, filled }
+    Fit { confidence, named, covered, is_said, filled }
 }
 
 /// "meaning" and "mean" share a stem and no sense: a short name is only said by the word itself.

@@ -32,7 +32,7 @@ const SAME: f64 = 1e-6;
 /// What of a query is read for arguments. A pasted text of this size is the most that a line of a call may hold.
 const MAX_READ_BYTES: usize = 32_768;
 /// The most calls that one query makes without a model.
-const MAX_PARTS: usize = 8;
+const MAX_PARTS: usize = super::MAX_CALLS;
 
 /// A plan without a model, with the places of the tools it is sure of.
 #[derive(Debug)]
@@ -41,6 +41,11 @@ pub(crate) struct Unaided {
     pub(crate) reasons: Vec<String>,
     /// The candidate that the search found so clearly that a small model shall not overrule it.
     pub(crate) clear: Option<usize>,
+    /// Whether the search leaves nothing for a model to decide: the tool is clear, every word of the
+    /// query is explained, and every argument has a type that the query gives it.
+    pub(crate) is_sure: bool,
+    /// How well the best tool fits, from 0 to 1.
+    pub(crate) best_fit: f64,
 }
 
 /// What the search makes of one part of a query.
@@ -65,10 +70,15 @@ pub(crate) fn decide(query: &str, candidates: &[Candidate], repairer: &Repairer,
     }
     if let Some(calls) = in_parts(text, candidates, repairer, now) {
         reasons.push(format!("the query has {} parts, each with a tool of its own", calls.len()));
-        return Unaided { plan: Plan::Calls(calls), reasons, clear: None };
+        return Unaided { plan: Plan::Calls(calls), reasons, clear: None, is_sure: false, best_fit: 1.0 };
     }
     let fits = ranked(text, candidates, now);
     let clear = clear(&fits);
+    let is_sure = clear.is_some()
+        && fits.first().is_some_and(|(_, fit)| {
+            fit.covered > 0.99 && fit.filled.missing.is_empty() && fit.filled.rest.is_empty()
+        });
+    let best_fit = fits.first().map_or(0.0, |(_, fit)| fit.confidence);
     let plan = match decision(&fits, candidates, repairer) {
         Decision::Call(call, confidence) => {
             reasons.push(format!("`{}` fits best ({confidence:.2})", call.full_name));
@@ -90,7 +100,8 @@ pub(crate) fn decide(query: &str, candidates: &[Candidate], repairer: &Repairer,
             Plan::NoTool { reason: "no tool here fits this query".to_owned() }
         }
     };
-    Unaided { plan, reasons, clear }
+    let is_sure = is_sure && matches!(plan, Plan::Calls(_));
+    Unaided { plan, reasons, clear, is_sure, best_fit }
 }
 
 /// The candidates' fits, best first.
