@@ -239,8 +239,13 @@ impl Inventory {
             self.contacts.send_modify(|count| *count += 1);
             let contacts = self.contacts.clone();
             let told = first_contact(self.roster.engine().registry.clone(), entry.clone(), instance.phases());
+            let ending = self.roster.engine().ending.clone();
             self.roster.engine().tasks.spawn(async move {
-                told.await;
+                tokio::select! {
+                    () = told => {}
+                    // Nobody takes up any more what the server says.
+                    () = ending.cancelled() => {}
+                }
                 contacts.send_modify(|count| *count -= 1);
             });
         }
