@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -177,6 +178,35 @@ pub enum LaunchError {
         #[source]
         source: KeeperError,
     },
+}
+
+/// Finds the program as a shell would, in the `PATH` that the child will have.
+pub(crate) fn find(program: &Program) -> Result<PathBuf, LaunchError> {
+    let path = program.env.get(std::ffi::OsStr::new("PATH"));
+    which::which_in(&program.program, path, &program.cwd)
+        .map_err(|_| LaunchError::NotFound { program: program.program.to_string_lossy().into_owned() })
+}
+
+/// The three pipes of a child: our ends on the reactor, its ends blocking.
+pub(crate) struct Pipes {
+    pub(crate) stdin: pipe::Sender,
+    pub(crate) stdout: pipe::Receiver,
+    pub(crate) stderr: pipe::Receiver,
+    pub(crate) theirs: [OwnedFd; 3],
+}
+
+impl Pipes {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (stdin, their_stdin) = pipe::pipe()?;
+        let (their_stdout, stdout) = pipe::pipe()?;
+        let (their_stderr, stderr) = pipe::pipe()?;
+        let theirs = [
+            their_stdin.into_blocking_fd()?,
+            their_stdout.into_blocking_fd()?,
+            their_stderr.into_blocking_fd()?,
+        ];
+        Ok(Self { stdin, stdout, stderr, theirs })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! MCP client connections: what runs a server and what speaks with it.
 //!
-//! A [`Launcher`] makes processes; the [`Keeper`] is the one that sees to their end. A
+//! A [`Launcher`] makes processes; the [`Keeper`] is the one that sees to their end, [`Direct`] the
+//! one for where no keeper can run. A
 //! [`Connection`] is one running server: handshake, lists, calls with a way back, its end.
 //! [`Environments`] are the Python environments that scripts run in.
 //!
@@ -12,6 +13,7 @@
 //! * No policy: when to start, to stop or to try again is decided above this crate.
 
 mod connection;
+mod direct;
 mod environment;
 mod error;
 mod keeper;
@@ -21,6 +23,7 @@ mod tail;
 mod wire;
 
 pub use connection::{Connection, ListFault, Offers};
+pub use direct::Direct;
 pub use error::{CallError, Phase, StartError, StartFault};
 pub use keeper::{Keeper, KeeperError};
 pub use launch::{Control, Exit, ExitHandle, LaunchError, Launched, Launcher};

@@ -36,7 +36,7 @@ impl Tail {
 
     /// Drains the pipe to its end.
     pub(crate) async fn drain(&self, mut pipe: pipe::Receiver) {
-        let mut chunk = vec![0; 64 << 10];
+        let mut chunk = vec![0; 16 << 10];
         loop {
             match pipe.read(&mut chunk).await {
                 Ok(0) | Err(_) => break,

@@ -13,7 +13,7 @@ use rmcp::{Peer, RoleClient, ServiceError};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{Connection, Inner};
+use super::{Connection, Inner, after};
 use crate::error::CallError;
 use crate::wire::{Ticket, Wire};
 
@@ -38,12 +38,7 @@ impl Connection {
         params.insert("arguments".to_owned(), Value::Object(arguments.clone()));
         let result = self
             .inner
-            .request(
-                "tools/call",
-                Some(Value::Object(params)),
-                Instant::now() + deadline,
-                Some(Arc::clone(back)),
-            )
+            .request("tools/call", Some(Value::Object(params)), after(deadline), Some(Arc::clone(back)))
             .await?;
         read_result(result)
     }
@@ -54,7 +49,7 @@ impl Connection {
     /// [`CallError`].
     pub async fn read_resource(&self, uri: &str, deadline: Duration) -> Result<Value, CallError> {
         let params = json!({ "uri": uri });
-        let until = Instant::now() + deadline;
+        let until = after(deadline);
         self.inner.request("resources/read", Some(params), until, None).await
     }
 
@@ -69,7 +64,7 @@ impl Connection {
         deadline: Duration,
     ) -> Result<Value, CallError> {
         let params = json!({ "name": name, "arguments": arguments });
-        let until = Instant::now() + deadline;
+        let until = after(deadline);
         self.inner.request("prompts/get", Some(params), until, None).await
     }
 
@@ -78,7 +73,7 @@ impl Connection {
     /// # Errors
     /// [`CallError`] when its tools cannot be listed; then the features stay as they were.
     pub async fn refresh(&self, deadline: Duration) -> Result<Arc<Features>, CallError> {
-        let listed = self.inner.list(Instant::now() + deadline).await?;
+        let listed = self.inner.list(after(deadline)).await?;
         let features = Arc::new(listed.features);
         let inner = &self.inner;
         *inner.features.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&features);

@@ -60,9 +60,14 @@ impl Ending {
     /// Two thirds of the grace for an exit on the end of input, which takes a Python server up
     /// to 0.6 s; the rest for an exit on the signal.
     fn within(grace: Duration) -> Self {
-        let now = Instant::now();
-        Self { terminate: now + grace * 2 / 3, kill: now + grace }
+        Self { terminate: after(grace / 3 * 2), kill: after(grace) }
     }
+}
+
+/// The moment after so long a time; "for ever" is a very long time, not a panic.
+fn after(duration: Duration) -> Instant {
+    const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    Instant::now() + duration.min(FOR_EVER)
 }
 
 impl Connection {

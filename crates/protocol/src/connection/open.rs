@@ -9,10 +9,9 @@ use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVers
 use rmcp::service::ClientInitializeError;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::desk::Desk;
-use super::{Connection, Inner, steward};
+use super::{Connection, Inner, after, steward};
 use crate::error::{CallError, Phase, StartError, StartFault};
 use crate::launch::{Exit, ExitHandle, Launcher};
 use crate::program::Program;
@@ -77,7 +76,7 @@ impl Connection {
         deadline: Duration,
         offers: Offers,
     ) -> Result<Self, StartError> {
-        let until = Instant::now() + deadline;
+        let until = after(deadline);
         let launched = match tokio::time::timeout_at(until, launcher.launch(program)).await {
             Ok(Ok(launched)) => launched,
             Ok(Err(error)) => return Err(unlaunched(StartFault::Launch(error))),

@@ -318,18 +318,23 @@ class Keeper:
         self.end_strays(launch)
 
     def end_strays(self, launch):
-        """Kills what is left of a server beside its leader; returns how many there were."""
-        roots = []
+        """Kills what is left of a server beside its leader; returns how many there were,
+        dead ones that are not reaped yet included."""
+        roots, unreaped = [], 0
         for pid in children(self.me):
             if pid in self.leaders:
                 continue
             seen = stat(pid)
-            if seen is None or seen[0] in b"ZX" or (pid, seen[2]) in self.untouchable:
+            if seen is None or (pid, seen[2]) in self.untouchable:
+                continue
+            if seen[0] in b"ZX":
+                # Whose it was nobody can say any more; it is reaped before the next look.
+                unreaped += 1
                 continue
             owner = self.owner(pid, seen)
             if owner in (launch, GONE) or (owner is None and not self.may_own(launch, seen)):
                 roots.append((pid, seen))
-        return self.kill_trees(roots)
+        return self.kill_trees(roots) + unreaped
 
     def owner(self, pid, seen):
         """The launch that a stray shows to be its own: None if it shows none, GONE if it ended."""

@@ -386,3 +386,44 @@ async fn receive(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn pipes() -> [OwnedFd; 3] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        [reader.into(), writer.try_clone().unwrap().into(), writer.into()]
+    }
+
+    #[tokio::test]
+    async fn a_keeper_survives_requests_that_it_cannot_serve() {
+        let python = which::which("python3").unwrap();
+        let link = Link::start(&python).unwrap();
+        for bad in [
+            &b"nonsense"[..],
+            b"\0\0\0",
+            b"kill",
+            b"kill\x00999",
+            b"signal\x00999\x0015",
+            b"signal\0x\0y",
+            b"launch\x00900",
+            b"launch\x00901\0/\0/bin/true\0many",
+            b"launch\x00902\0/\0/bin/true\x000\0no-equals-sign",
+            b"launch\x00903\0/\0/bin/true\x000",
+        ] {
+            link.send(bad.to_vec(), Vec::new());
+            link.send(bad.to_vec(), pipes().into());
+        }
+        let program =
+            Program { program: "/bin/true".into(), args: Vec::new(), env: BTreeMap::new(), cwd: "/".into() };
+        let started = link.launch(Path::new("/bin/true"), &program, pipes()).await.unwrap();
+        let mut exit = started.exit;
+        let seen = exit.wait_for(Option::is_some).await.unwrap();
+        assert_eq!(*seen, Some(Exit::Code(0)));
+        drop(seen);
+        link.shutdown().await;
+    }
+}

@@ -16,15 +16,13 @@ mod lost;
 mod message;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::net::unix::pipe;
 
 use self::link::{Link, Refusal};
-use crate::launch::{ExitHandle, LaunchError, Launched, Launcher};
+use crate::launch::{ExitHandle, LaunchError, Launched, Launcher, Pipes, find};
 use crate::program::Program;
 
 /// Why the keeper is not there.
@@ -141,13 +139,6 @@ impl Launcher for Keeper {
     }
 }
 
-/// Finds the program as a shell would, in the `PATH` that the child will have.
-fn find(program: &Program) -> Result<PathBuf, LaunchError> {
-    let path = program.env.get(std::ffi::OsStr::new("PATH"));
-    which::which_in(&program.program, path, &program.cwd)
-        .map_err(|_| LaunchError::NotFound { program: program.program.to_string_lossy().into_owned() })
-}
-
 fn refused(refusal: Refusal, found: &Path, program: &Program) -> LaunchError {
     match refusal {
         Refusal::Message(error) => error,
@@ -160,27 +151,5 @@ fn refused(refusal: Refusal, found: &Path, program: &Program) -> LaunchError {
                 _ => LaunchError::Resources { source },
             }
         }
-    }
-}
-
-/// The three pipes of a child: our ends on the reactor, its ends blocking.
-struct Pipes {
-    stdin: pipe::Sender,
-    stdout: pipe::Receiver,
-    stderr: pipe::Receiver,
-    theirs: [OwnedFd; 3],
-}
-
-impl Pipes {
-    fn new() -> io::Result<Self> {
-        let (stdin, their_stdin) = pipe::pipe()?;
-        let (their_stdout, stdout) = pipe::pipe()?;
-        let (their_stderr, stderr) = pipe::pipe()?;
-        let theirs = [
-            their_stdin.into_blocking_fd()?,
-            their_stdout.into_blocking_fd()?,
-            their_stderr.into_blocking_fd()?,
-        ];
-        Ok(Self { stdin, stdout, stderr, theirs })
     }
 }

@@ -248,7 +248,7 @@ async fn a_call_that_was_never_sent_has_failed_and_is_never_run() {
     let connection = open(&keeper, &[]).await;
     let busy = tokio::spawn({
         let connection = connection.clone();
-        async move { text(&connection, "block", json!({ "seconds": 1 })).await }
+        async move { text(&connection, "block", json!({ "seconds": 3 })).await }
     });
     until("the block", || connection.stderr_tail().iter().any(|l| l == "blocking")).await;
     // Fills the pipe to the server, which reads nothing; the pipe holds 64 KiB.
@@ -330,5 +330,15 @@ async fn an_announced_change_is_counted_and_listed_on_request() {
     assert_eq!(connection.features().tools.len(), 2);
     assert_eq!(connection.refresh(LONG).await.unwrap().tools.len(), 3);
     assert_eq!(connection.features().tools.len(), 3);
+    keeper.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_deadline_without_end_is_no_panic() {
+    let keeper = keeper();
+    let connection = open(&keeper, &[]).await;
+    let args = arguments(json!({ "text": "x" }));
+    connection.call(&tool("echo"), &args, Duration::MAX, &nobody()).await.unwrap();
+    assert_eq!(connection.close(Duration::MAX).await, Exit::Code(0));
     keeper.shutdown().await;
 }

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Short, for starts that hang; long enough for a Python to come up on a loaded machine.
-const SHORT: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(6);
 
 async fn leaves_nothing(args: &[&str], deadline: Duration) -> StartError {
     let keeper = keeper();
