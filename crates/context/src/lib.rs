@@ -1,3 +1,30 @@
-//! The verbs of a hub as one context sees them.
+//! A [`Context`]: the store's or an agent's view of the hub, with the verbs.
+//!
+//! Names are mapped here, at the edge: inside, a server is its key. A query is walked here:
+//! routing says what to do next, the orchestrator does it, and this crate goes between.
+//!
+//! # Invariants
+//!
+//! * A query takes one snapshot of the catalog a round; no answer mixes two.
+//! * Leases of a query are held to its end and given back after its answer: no server that it
+//!   woke sleeps between two of its rounds, and no answer waits for a sleep.
+//! * A tool is called at most once a plan; nothing here retries a call.
 
 #![warn(missing_docs)]
+
+mod call;
+mod context;
+mod conversation;
+mod error;
+mod listener;
+mod measure;
+mod query;
+mod servers;
+
+pub use call::{CallAnswer, CallRequest};
+pub use context::{Context, Parts, Wake};
+pub use error::{CallError, ConversationError, QueryError, WaitError};
+pub use listener::{NoListener, QueryEvent, QueryListener};
+pub use measure::Measures;
+pub use query::{QueryAnswer, QueryRequest, Step};
+pub use servers::ServerInfo;

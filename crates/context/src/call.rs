@@ -1,0 +1,112 @@
+//! The verb `call`: a name and arguments → a result, with what was corrected on the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_orchestrator::Call;
+use dormouse_registry::{NoSuchTool, ToolRef};
+use dormouse_routing::Receipt;
+use dormouse_types::{Arguments, BackChannel, CallResult, Confidence, FeatureSource, Outcome, ToolKey};
+
+use crate::context::Context;
+use crate::error::CallError;
+
+/// How long a call that names an unknown tool waits for servers that are being contacted for
+/// the first time, where the caller sets no deadline.
+const FIRST_CONTACT: Duration = Duration::from_secs(30);
+
+/// What a person or a client wants called.
+#[derive(Debug, Clone)]
+pub struct CallRequest {
+    /// The tool's full name, or its bare name where that is unambiguous.
+    pub tool: String,
+    /// Its server, where the caller names one.
+    pub server: Option<String>,
+    /// The arguments as they came.
+    pub arguments: Arguments,
+    /// The whole time that the caller gives, a wake included.
+    pub deadline: Option<Duration>,
+}
+
+/// What a call brought.
+#[derive(Debug, Clone)]
+pub struct CallAnswer {
+    /// The tool.
+    pub key: ToolKey,
+    /// The server's name in this context.
+    pub server_name: String,
+    /// The server's answer, untouched.
+    pub result: CallResult,
+    /// How it ended: `ok` or `tool_error`.
+    pub outcome: Outcome,
+    /// From the request to the answer, a wake included.
+    pub duration: Duration,
+    /// Whether the server was woken for it.
+    pub woke: bool,
+    /// What was corrected in the arguments.
+    pub receipts: Vec<Receipt>,
+}
+
+impl Context {
+    /// Calls a tool by name. The server is woken if need be; the call is made at most once.
+    ///
+    /// # Errors
+    /// [`CallError`], whose outcome says whether the tool may have run.
+    pub async fn call(
+        &self,
+        request: CallRequest,
+        back: Arc<dyn BackChannel>,
+    ) -> Result<CallAnswer, CallError> {
+        let tool = self.find(&request).await?;
+        let (arguments, receipts) = self.repaired(&tool, request.arguments)?;
+        let call = Call { key: tool.key(), arguments, deadline: request.deadline };
+        let called = self.orchestrator().call(call, &back).await;
+        let outcome = called.outcome();
+        Ok(CallAnswer {
+            key: called.key,
+            server_name: tool.server_name().to_owned(),
+            result: called.result?,
+            outcome,
+            duration: called.duration,
+            woke: called.woke,
+            receipts,
+        })
+    }
+
+    /// The tool of that name; waits for first contacts if it is not known yet.
+    async fn find(&self, request: &CallRequest) -> Result<ToolRef, NoSuchTool> {
+        let look =
+            || self.registry().snapshot().find_tool(self.scope(), &request.tool, request.server.as_deref());
+        let mut contacts = self.orchestrator().first_contacts();
+        let deadline = tokio::time::Instant::now() + request.deadline.unwrap_or(FIRST_CONTACT);
+        let mut version = self.registry().version();
+        loop {
+            match look() {
+                Err(error) if *contacts.borrow_and_update() > 0 => {
+                    tokio::select! {
+                        _ = version.changed() => {}
+                        _ = contacts.changed() => {}
+                        () = tokio::time::sleep_until(deadline) => return Err(error),
+                    }
+                }
+                // A contact may have ended between the look and the count.
+                Err(_) => return look(),
+                found => return found,
+            }
+        }
+    }
+
+    /// The arguments as the tool wants them. Where the schema is only read from a source that
+    /// leaves something open, the server has the last word.
+    fn repaired(&self, tool: &ToolRef, arguments: Arguments) -> Result<(Arguments, Vec<Receipt>), CallError> {
+        let entry = tool.entry();
+        let guessed =
+            entry.source == FeatureSource::Static && matches!(entry.confidence, Confidence::Partial(_));
+        let as_they_came = guessed.then(|| arguments.clone());
+        match (self.router().repair(tool.tool(), arguments), as_they_came) {
+            (Ok(repaired), _) => Ok(repaired),
+            (Err(_), Some(arguments)) => Ok((arguments, Vec::new())),
+            (Err(source), None) => Err(CallError::Arguments { tool: tool.full_name().to_owned(), source }),
+        }
+    }
+}

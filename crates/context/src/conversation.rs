@@ -1,0 +1,29 @@
+//! The verbs on conversations.
+
+use dormouse_storage::ConversationKey;
+use dormouse_types::{Message, SessionId};
+
+use crate::context::Context;
+use crate::error::ConversationError;
+
+impl Context {
+    pub(crate) fn conversation(&self, session: &SessionId) -> ConversationKey {
+        ConversationKey { scope: self.scope().clone(), session: session.clone() }
+    }
+
+    /// The conversation of a session id in this context, oldest message first.
+    ///
+    /// # Errors
+    /// [`ConversationError`]
+    pub async fn history(&self, session: &SessionId) -> Result<Vec<Message>, ConversationError> {
+        Ok(self.storage().history(&self.conversation(session)).await?)
+    }
+
+    /// Forgets a conversation; an unknown one is no error.
+    ///
+    /// # Errors
+    /// [`ConversationError`]
+    pub async fn clear_history(&self, session: &SessionId) -> Result<(), ConversationError> {
+        Ok(self.storage().clear(&self.conversation(session)).await?)
+    }
+}

@@ -1,0 +1,140 @@
+//! The verbs on servers: list, find, register, add, remove, attach, detach, wait.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_orchestrator::{AddError, LeaseError, RegisterError, RemoveError};
+use dormouse_registry::{Entry, NoSuchServer, ToolRef};
+use dormouse_types::{ServerKey, ServerName, ServerState, ServerStatus, Timestamp};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::error::WaitError;
+
+/// One server as a context shows it.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// Its name in this context.
+    pub name: String,
+    /// What is known of it.
+    pub entry: Arc<Entry>,
+    /// How it fares.
+    pub status: Arc<ServerStatus>,
+    /// Its tools, with their full names here.
+    pub tools: Vec<ToolRef>,
+}
+
+impl Context {
+    /// Every server of this context, asleep or not, by name. Answers from memory.
+    pub fn servers(&self) -> Vec<ServerInfo> {
+        let catalog = self.registry().snapshot();
+        catalog.servers(self.scope()).map(|entry| self.info(&catalog, entry)).collect()
+    }
+
+    /// One server.
+    ///
+    /// # Errors
+    /// [`NoSuchServer`] with near misses.
+    pub fn server(&self, name: &ServerName) -> Result<ServerInfo, NoSuchServer> {
+        let catalog = self.registry().snapshot();
+        catalog.find_server(self.scope(), name.as_str()).map(|entry| self.info(&catalog, entry))
+    }
+
+    fn info(&self, catalog: &dormouse_registry::Catalog, entry: &Arc<Entry>) -> ServerInfo {
+        let tools: Vec<ToolRef> = catalog.tools_of(self.scope(), &entry.key).collect();
+        let name = match self.scope() {
+            dormouse_types::Scope::Store => entry.key.store_name(),
+            dormouse_types::Scope::Agent(_) => entry.key.name.to_string(),
+        };
+        let status =
+            catalog.status(&entry.key).unwrap_or_else(|| Arc::new(ServerStatus::dormant(Timestamp::now())));
+        ServerInfo { name, entry: entry.clone(), status, tools }
+    }
+
+    fn key_of(&self, name: &ServerName) -> Result<ServerKey, NoSuchServer> {
+        Ok(self.server(name)?.entry.key.clone())
+    }
+
+    /// A new server's key in this context.
+    fn own_key(&self, name: ServerName) -> ServerKey {
+        ServerKey { scope: self.scope().clone(), name }
+    }
+
+    /// Takes a script of a drop folder as a server of this context.
+    ///
+    /// # Errors
+    /// [`RegisterError`]
+    pub async fn register(&self, name: ServerName, path: &Path) -> Result<ServerInfo, RegisterError> {
+        self.orchestrator().register(self.own_key(name.clone()), path.to_owned()).await?;
+        self.server(&name).map_err(|_| RegisterError::Ending)
+    }
+
+    /// Adds an entry in the ecosystem's form to `mcp.json`, or replaces the one of that name.
+    ///
+    /// # Errors
+    /// [`AddError`]
+    pub async fn add(&self, name: ServerName, entry: Value) -> Result<ServerInfo, AddError> {
+        self.orchestrator().add(name.clone(), entry).await?;
+        self.server(&name).map_err(|_| AddError::Ending)
+    }
+
+    /// Removes a registration or a configured entry. A script in a drop folder is only put to
+    /// sleep, unless `delete_file` is set.
+    ///
+    /// # Errors
+    /// [`RemoveError`]
+    pub async fn remove(&self, name: &ServerName, delete_file: bool) -> Result<(), RemoveError> {
+        let key = self.key_of(name).unwrap_or_else(|_| self.own_key(name.clone()));
+        self.orchestrator().remove(key, delete_file).await
+    }
+
+    /// Wakes a server. It sleeps again after its linger.
+    ///
+    /// # Errors
+    /// [`LeaseError`]
+    pub async fn attach(&self, name: &ServerName) -> Result<ServerInfo, LeaseError> {
+        let unknown = || LeaseError::UnknownServer { server: self.own_key(name.clone()) };
+        let key = self.key_of(name).map_err(|_| unknown())?;
+        self.orchestrator().attach(&key).await?;
+        self.server(name).map_err(|_| unknown())
+    }
+
+    /// Puts a server to sleep; calls that run finish first.
+    ///
+    /// # Errors
+    /// [`NoSuchServer`]
+    pub async fn detach(&self, name: &ServerName) -> Result<ServerInfo, NoSuchServer> {
+        let key = self.key_of(name)?;
+        self.orchestrator().detach(&key).await;
+        self.server(name)
+    }
+
+    /// Waits until a server is in one of the states.
+    ///
+    /// # Errors
+    /// [`WaitError`] with the state that it is in.
+    pub async fn wait(
+        &self,
+        name: &ServerName,
+        states: &[ServerState],
+        timeout: Duration,
+    ) -> Result<ServerInfo, WaitError> {
+        let mut events = self.registry().events();
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let info = self.server(name)?;
+            if states.contains(&info.status.state) {
+                return Ok(info);
+            }
+            // Any event may be the one, and one who lags looks again.
+            if tokio::time::timeout_at(deadline, events.recv()).await.is_err() {
+                return Err(WaitError::Late {
+                    server: name.clone(),
+                    now: info.status.state,
+                    waited: timeout,
+                });
+            }
+        }
+    }
+}
