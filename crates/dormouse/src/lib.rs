@@ -1,3 +1,60 @@
-//! A tool hub for AI agents, for Rust programs.
+//! Dormouse: a tool hub for AI agents whose tools sleep until they are needed.
+//!
+//! A [`Hub`] works in a [`Space`]: scripts in its `servers/` folder are tools at once, without
+//! a process. [`Hub::store`] gives the [`Context`] with the verbs: ask, call, list, attach.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use dormouse::{Hub, NoListener, QueryRequest, SessionId};
+//!
+//! let hub = Hub::builder().space("my-space").open().await?;
+//! let question = QueryRequest {
+//!     query: "calculate 42 * 58".to_owned(),
+//!     session: SessionId::try_new("default")?,
+//! };
+//! let answer = hub.store().query(question, Arc::new(NoListener)).await?;
+//! println!("{}", answer.answer);
+//! hub.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Invariants
+//!
+//! * One hub per space: opening a space twice in one process gives the same hub, and a second
+//!   process is refused.
+//! * No global state but that table of open spaces; measures go to the meter that is handed in.
+//! * After [`Hub::shutdown`] no process is left.
 
 #![warn(missing_docs)]
+
+mod builder;
+mod config;
+mod hub;
+mod lock;
+mod space;
+mod token;
+
+pub use builder::{HubBuilder, OpenError};
+pub use config::{
+    Config, ConfigError, Http, IdleSetting, Models, Never, Python, ServerSection, TimingConfig, WantedSetting,
+};
+pub use hub::{Doctor, Health, Hub, StorageHealth};
+pub use lock::LockError;
+pub use space::{MARK, Space};
+pub use token::{Grant, NewToken, TokenError, TokenInfo, Tokens};
+
+pub use dormouse_context::{
+    CallAnswer, CallError, CallRequest, Context, ConversationError, NoListener, QueryAnswer, QueryError,
+    QueryEvent, QueryListener, QueryRequest, ServerInfo, Step, WaitError,
+};
+pub use dormouse_orchestrator::{
+    AddError, CallError as RunError, Finding, LeaseError, RegisterError, RemoveError, StartFault,
+};
+pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
+pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};
+pub use dormouse_routing::{Candidate, InvalidArguments, Plan, Planned, PlannedCall, Receipt};
+pub use dormouse_storage::mcp_json;
+pub use dormouse_storage::{Embedded, Memory, Storage, StorageError};
+pub use dormouse_types::*;

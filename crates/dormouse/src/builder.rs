@@ -1,0 +1,264 @@
+//! The wiring: from settings to a running hub.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use dormouse_context::{Context, Measures, Parts as ContextParts, Wake};
+use dormouse_orchestrator::{self as orchestrator, Orchestrator, Parts, Settings};
+use dormouse_protocol::{EnvironmentError, EnvironmentSettings, Environments, Keeper, KeeperError, Launcher};
+use dormouse_registry::{self as registry, Registry};
+use dormouse_routing::{ModelChoice, ModelSettings, Router};
+use dormouse_storage::{Embedded, Memory, OpenError as StorageOpenError, Storage, StorageError};
+use dormouse_types::Env;
+use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
+use tokio::sync::Mutex;
+
+use crate::config::{Config, ConfigError};
+use crate::hub::{Hub, Shared};
+use crate::lock::{LockError, SpaceLock};
+use crate::space::Space;
+use crate::token::Tokens;
+
+/// Why a hub could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The space's folder cannot be used.
+    #[error("cannot use the space {}", .path.display())]
+    Space {
+        /// The folder, as it was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The space is locked or cannot be.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Its settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A setting has a value that nobody knows.
+    #[error("`{value}` is no {what}; there are {known}")]
+    Unknown {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        known: &'static str,
+    },
+    /// What was stored cannot be opened.
+    #[error("cannot open what was stored")]
+    Storage(#[from] StorageOpenError),
+    /// The tokens cannot be read. A hub that forgot them would be open to all.
+    #[error("cannot read the tokens")]
+    Tokens(#[source] StorageError),
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] registry::OpenError),
+    /// The servers cannot be taken up.
+    #[error(transparent)]
+    Orchestrator(#[from] orchestrator::OpenError),
+    /// There is no Python to keep processes with.
+    #[error("there is no usable Python on this machine")]
+    Python(#[from] EnvironmentError),
+    /// The keeper of processes did not start.
+    #[error("the keeper of processes did not start")]
+    Keeper(#[from] KeeperError),
+}
+
+/// Makes a [`Hub`]. What is said here wins over the space's settings.
+#[derive(Debug, Default)]
+pub struct HubBuilder {
+    space: Option<PathBuf>,
+    config: Option<Config>,
+    storage: Option<Arc<dyn Storage>>,
+    launcher: Option<Arc<dyn Launcher>>,
+    meter: Option<Meter>,
+    prepare_ahead: bool,
+    watch: Option<bool>,
+}
+
+/// The hubs of this process, by their space. A hub lives as long as somebody holds it.
+static OPEN: OnceLock<Mutex<BTreeMap<PathBuf, Weak<Shared>>>> = OnceLock::new();
+
+impl HubBuilder {
+    /// The folder to work in. Default: the current folder if it is marked as a space, else the
+    /// user's own.
+    pub fn space(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.space = Some(folder.into());
+        self
+    }
+
+    /// Settings instead of those of the space's `dormouse.toml` and of the environment.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Where to remember, instead of what the settings say.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Who starts processes, instead of a keeper of our own.
+    pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+
+    /// Where measures go. Default: nowhere.
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
+        self
+    }
+
+    /// Makes environments as soon as a script shows, so that no wake touches the network.
+    /// Default: only when a call needs one.
+    pub fn prepare_ahead(mut self, ahead: bool) -> Self {
+        self.prepare_ahead = ahead;
+        self
+    }
+
+    /// Whether files are watched. Default: yes.
+    pub fn watch(mut self, watch: bool) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Opens the space's hub, or gives the one that this process has open already; what was
+    /// said to this builder is then of no effect.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open(self) -> Result<Hub, OpenError> {
+        let space = match &self.space {
+            Some(path) => Space::at(path),
+            None => Space::find(),
+        };
+        let space = space.map_err(|source| OpenError::Space {
+            path: self.space.clone().unwrap_or_else(|| PathBuf::from(".")),
+            source,
+        })?;
+        // Held while opening: two at once would fight for the lock file.
+        let mut open = OPEN.get_or_init(Mutex::default).lock().await;
+        if let Some(shared) = open.get(space.root()).and_then(Weak::upgrade)
+            && !shared.is_ended()
+        {
+            return Ok(Hub { shared });
+        }
+        let root = space.root().to_owned();
+        let shared = Arc::new(self.build(space).await?);
+        open.retain(|_, hub| hub.strong_count() > 0);
+        open.insert(root, Arc::downgrade(&shared));
+        Ok(Hub { shared })
+    }
+
+    async fn build(self, space: Space) -> Result<Shared, OpenError> {
+        let config = match self.config {
+            Some(config) => config,
+            None => Config::read(&space.settings(), &|name| std::env::var(name).ok())?,
+        };
+        let lock = SpaceLock::take(space.root(), &space.state())?;
+        let storage = match self.storage {
+            Some(storage) => storage,
+            None => open_storage(&config, &space).await?,
+        };
+        let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("dormouse"));
+
+        let tokens = Tokens::open(storage.clone()).await.map_err(OpenError::Tokens)?;
+        let registry = Registry::open(storage.clone()).await?;
+        let environments = Arc::new(environments(&config));
+        let (launcher, keeper) = match self.launcher {
+            Some(launcher) => (launcher, None),
+            None => {
+                let keeper = Arc::new(Keeper::start(&environments.base_python()?)?);
+                (keeper.clone() as Arc<dyn Launcher>, Some(keeper))
+            }
+        };
+        let router = router(&config)?;
+        let settings = Settings {
+            space: space.root().to_owned(),
+            state: space.state(),
+            drop_folders: config.drop_folders.iter().map(|folder| space.root().join(folder)).collect(),
+            mcp_json: space.mcp_json(),
+            timing: config.timing(),
+            servers: config.overrides(),
+            shared_env: model_env(&router).await,
+            prepare_ahead: self.prepare_ahead,
+            watch: self.watch.unwrap_or(true),
+        };
+        let orchestrator = Orchestrator::open(Parts {
+            settings,
+            storage: storage.clone(),
+            registry: registry.clone(),
+            environments: environments.clone(),
+            launcher,
+            meter: meter.clone(),
+        })
+        .await?;
+        let store = Context::new(ContextParts {
+            registry,
+            storage: storage.clone(),
+            orchestrator,
+            router,
+            measures: Measures::new(&meter),
+            wake: if config.wake_ahead { Wake::Ahead } else { Wake::Planned },
+        });
+        Ok(Shared::new(space, config, store, storage, tokens, environments, keeper, lock))
+    }
+}
+
+async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>, OpenError> {
+    match config.storage.as_str() {
+        "embedded" => Ok(Arc::new(Embedded::open(&space.state().join("hub.redb")).await?)),
+        "memory" => Ok(Arc::new(Memory::default())),
+        other => Err(OpenError::Unknown {
+            what: "storage",
+            value: other.to_owned(),
+            known: "`embedded` and `memory`",
+        }),
+    }
+}
+
+fn environments(config: &Config) -> Environments {
+    let mut settings = EnvironmentSettings::from_variables(std::env::vars_os());
+    if !config.python.interpreter.is_empty() {
+        settings.python = Some(PathBuf::from(&config.python.interpreter));
+    }
+    settings.allow_direct = config.python.allow_requirements.iter().cloned().collect::<BTreeSet<_>>();
+    let cache = match config.python.cache.as_str() {
+        "" => dirs::cache_dir().unwrap_or_else(std::env::temp_dir).join("dormouse").join("python"),
+        folder => PathBuf::from(folder),
+    };
+    Environments::new(cache, settings)
+}
+
+fn router(config: &Config) -> Result<Router, OpenError> {
+    let choice: ModelChoice = config.model.parse().map_err(|_| OpenError::Unknown {
+        what: "model",
+        value: config.model.clone(),
+        known: "`auto`, `none`, `ollama`, `ollama:NAME` and `openai:NAME`",
+    })?;
+    Ok(Router::new(ModelSettings {
+        choice,
+        ollama_url: config.models.ollama_url.clone(),
+        openai_url: config.models.openai_url.clone(),
+        openai_key: std::env::var("OPENAI_API_KEY").ok(),
+        timeout: Duration::try_from_secs_f64(config.models.timeout_seconds)
+            .unwrap_or(Duration::from_secs(120)),
+    }))
+}
+
+/// What servers need to reach the hub's model, if there is one.
+async fn model_env(router: &Router) -> Env {
+    let mut env = Env::default();
+    if let Some(endpoint) = router.endpoint().await {
+        env.0.insert("DORMOUSE_MODEL_URL".to_owned(), endpoint.url);
+        env.0.insert("DORMOUSE_MODEL".to_owned(), endpoint.model);
+    }
+    env
+}

@@ -1,0 +1,245 @@
+//! Tokens: who may use a hub over the network, and as whom.
+//!
+//! A token is 256 random bits, so its plain hash is enough to store: there is nothing to guess.
+//! The secret is shown once, when it is made, and kept nowhere.
+//!
+//! # Invariants
+//!
+//! * [`Tokens::verify`] compares with every token, each in constant time.
+//! * A stored token that cannot be read is an error when the hub opens. Ignoring it could leave
+//!   a hub without any token, and such a hub asks for none.
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use dormouse_storage::{Storage, StorageError, Table, Write};
+use dormouse_types::{Scope, Timestamp};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+/// What every secret begins with, so that scanners for leaked secrets can find it.
+const PREFIX: &str = "dormouse_";
+
+/// What a token allows, as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The token's name.
+    pub name: String,
+    /// The store, or one agent.
+    pub scope: Scope,
+}
+
+/// What is known of a token; not its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Its name.
+    pub name: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A token just made: the only time that its secret is shown. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// What will be known of it.
+    pub info: TokenInfo,
+    /// The secret, to be sent as a bearer token.
+    pub secret: String,
+}
+
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// Why a token was not made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The name is no name.
+    #[error("a token's name has 1 to 100 characters and no control characters")]
+    Name,
+    /// There is one of that name.
+    #[error("a token named `{name}` exists already")]
+    Taken {
+        /// The name.
+        name: String,
+    },
+    /// There is none of that name.
+    #[error("no token is named `{name}`")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// The system gave no random bits.
+    #[error("the system gives no random bits")]
+    Random,
+    /// It could not be stored.
+    #[error("the tokens could not be changed")]
+    Storage(#[from] StorageError),
+}
+
+/// A token as it is stored under its name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Record {
+    scope: Scope,
+    /// The secret's BLAKE3, in hex.
+    hash: String,
+    created_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Known {
+    info: TokenInfo,
+    hash: [u8; blake3::OUT_LEN],
+}
+
+/// The tokens of a hub. Cheap to clone; every clone sees the same tokens.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    storage: Arc<dyn Storage>,
+    known: RwLock<Arc<Vec<Known>>>,
+    /// One change at a time: look, store and publish must agree.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Tokens {
+    /// Reads the stored tokens.
+    ///
+    /// # Errors
+    /// [`StorageError`], also when a record is damaged.
+    pub async fn open(storage: Arc<dyn Storage>) -> Result<Self, StorageError> {
+        let known = RwLock::new(Arc::new(read(&*storage).await?));
+        Ok(Self { shared: Arc::new(Shared { storage, known, changing: tokio::sync::Mutex::new(()) }) })
+    }
+
+    /// Makes a token and returns its secret, which is shown only here.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn create(&self, name: &str, scope: Scope) -> Result<NewToken, TokenError> {
+        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+            return Err(TokenError::Name);
+        }
+        let _changing = self.shared.changing.lock().await;
+        if self.known().iter().any(|known| known.info.name == name) {
+            return Err(TokenError::Taken { name: name.to_owned() });
+        }
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).map_err(|_| TokenError::Random)?;
+        let secret = format!("{PREFIX}{}", blake3::Hash::from_bytes(bits).to_hex());
+        let hash = blake3::hash(secret.as_bytes()).to_hex().to_string();
+        let record = Record { scope: scope.clone(), hash, created_at: Timestamp::now() };
+        let info = TokenInfo { name: name.to_owned(), scope, created_at: record.created_at };
+        let value = serde_json::to_value(record).expect("a record is plain data");
+        self.write(Write::Put { table: Table::Tokens, key: name.to_owned(), value }).await?;
+        Ok(NewToken { info, secret })
+    }
+
+    /// Forgets a token; from now on it opens nothing.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn revoke(&self, name: &str) -> Result<(), TokenError> {
+        let _changing = self.shared.changing.lock().await;
+        if !self.known().iter().any(|known| known.info.name == name) {
+            return Err(TokenError::Unknown { name: name.to_owned() });
+        }
+        self.write(Write::Delete { table: Table::Tokens, key: name.to_owned() }).await
+    }
+
+    /// The tokens by name, without their secrets.
+    pub fn list(&self) -> Vec<TokenInfo> {
+        self.known().iter().map(|known| known.info.clone()).collect()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.known().is_empty()
+    }
+
+    /// What a secret allows; `None` when it is nobody's.
+    pub fn verify(&self, secret: &str) -> Option<Grant> {
+        let presented = blake3::hash(secret.as_bytes());
+        let mut grant = None;
+        for Known { info, hash } in self.known().iter() {
+            if bool::from(hash.ct_eq(presented.as_bytes())) {
+                grant = Some(Grant { name: info.name.clone(), scope: info.scope.clone() });
+            }
+        }
+        grant
+    }
+
+    async fn write(&self, change: Write) -> Result<(), TokenError> {
+        self.shared.storage.write(vec![change]).await?;
+        let known = Arc::new(read(&*self.shared.storage).await?);
+        *self.shared.known.write().expect("nothing panics while it holds the tokens") = known;
+        Ok(())
+    }
+
+    fn known(&self) -> Arc<Vec<Known>> {
+        self.shared.known.read().expect("nothing panics while it holds the tokens").clone()
+    }
+}
+
+async fn read(storage: &dyn Storage) -> Result<Vec<Known>, StorageError> {
+    let damaged = |error| StorageError::damaged(Table::Tokens, error);
+    let mut known = Vec::new();
+    for (name, value) in storage.all(Table::Tokens).await? {
+        let Record { scope, hash, created_at } = serde_json::from_value(value).map_err(damaged)?;
+        let hash = blake3::Hash::from_hex(&hash)
+            .map_err(|error| damaged(<serde_json::Error as serde::de::Error>::custom(error)))?;
+        known.push(Known { info: TokenInfo { name, scope, created_at }, hash: *hash.as_bytes() });
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dormouse_storage::Memory;
+    use dormouse_types::AgentId;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_token_opens_its_scope_until_it_is_revoked() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+        let tokens = Tokens::open(storage.clone()).await.unwrap();
+        let agent = Scope::Agent(AgentId::try_new("a1").unwrap());
+        let NewToken { secret, .. } = tokens.create("ci", agent.clone()).await.unwrap();
+        assert!(matches!(tokens.create("ci", Scope::Store).await, Err(TokenError::Taken { .. })));
+
+        let again = Tokens::open(storage).await.unwrap();
+        assert_eq!(again.verify(&secret), Some(Grant { name: "ci".into(), scope: agent }));
+        assert_eq!(again.verify("dormouse_"), None);
+        again.revoke("ci").await.unwrap();
+        assert_eq!(again.verify(&secret), None);
+        assert!(again.is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_secret_is_stored_or_shown() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+        let tokens = Tokens::open(storage.clone()).await.unwrap();
+        let made = tokens.create("me", Scope::Store).await.unwrap();
+        let stored = format!("{:?}", storage.all(Table::Tokens).await.unwrap());
+        let bits = made.secret.strip_prefix(PREFIX).unwrap();
+        assert!(!stored.contains(bits) && !format!("{made:?} {tokens:?}").contains(bits));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_token_is_not_forgotten() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+        let value = json!({"scope": "store", "hash": "12"});
+        let write = Write::Put { table: Table::Tokens, key: "x".into(), value };
+        storage.write(vec![write]).await.unwrap();
+        assert!(matches!(Tokens::open(storage).await, Err(StorageError::Damaged { .. })));
+    }
+}
