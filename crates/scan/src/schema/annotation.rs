@@ -76,8 +76,8 @@ impl Schemas<'_, '_> {
 
     /// The schema of a peeled type under the constraints of its metadata.
     pub(crate) fn bare(&mut self, ty: &Expr, info: &FieldInfo) -> Value {
-        if self.depth > MAX_DEPTH / 2 {
-            self.doubt("a type nests too deeply to be read".to_owned());
+        if self.depth > MAX_DEPTH / 2 || !self.may_step() {
+            self.doubt("a type is too deep or too large to be read".to_owned());
             return json!({});
         }
         self.depth += 1;
@@ -221,7 +221,7 @@ impl Schemas<'_, '_> {
         let peeled = self.peel(ty);
         // Metadata inside of a union belongs to that member: it stays whole.
         let inner = if peeled.metadata.is_empty() { peeled.ty } else { ty.clone() };
-        if depth > MAX_DEPTH {
+        if depth > MAX_DEPTH || !self.may_step() {
             return;
         }
         match &inner {

@@ -100,7 +100,9 @@ pub(crate) fn inline(schema: Value, habit: Habit) -> Value {
     if defs.keys().any(|name| reaches(name, &defs)) {
         return with_root(schema);
     }
-    let mut whole = expand(&schema, &defs, 0);
+    // fastmcp 4 has this very limit; the second generation has none and dies of such a schema.
+    let mut budget = 100_000;
+    let Some(mut whole) = expand(&schema, &defs, 0, &mut budget) else { return with_root(schema) };
     if let Value::Object(map) = &mut whole {
         map.shift_remove("$defs");
     }
@@ -151,11 +153,12 @@ pub(crate) fn with_root(schema: Value) -> Value {
     }
 }
 
-fn expand(node: &Value, defs: &Map<String, Value>, depth: usize) -> Value {
+fn expand(node: &Value, defs: &Map<String, Value>, depth: usize, budget: &mut usize) -> Option<Value> {
+    *budget = budget.checked_sub(1)?;
     if depth > 128 {
-        return node.clone();
+        return None;
     }
-    match node {
+    Some(match node {
         Value::Object(map) => {
             let target = map
                 .get("$ref")
@@ -163,23 +166,24 @@ fn expand(node: &Value, defs: &Map<String, Value>, depth: usize) -> Value {
                 .and_then(|path| path.strip_prefix(DEFS))
                 .and_then(|name| defs.get(name));
             let mut whole = Map::new();
-            if let Some(Value::Object(expanded)) = target.map(|target| expand(target, defs, depth + 1)) {
+            if let Some(target) = target
+                && let Value::Object(expanded) = expand(target, defs, depth + 1, budget)?
+            {
                 whole = expanded;
             }
             for (key, value) in map {
-                match key.as_str() {
-                    "$ref" if target.is_some() => {}
-                    "$defs" => {}
-                    _ => {
-                        whole.insert(key.clone(), expand(value, defs, depth + 1));
-                    }
+                if key == "$defs" || (key == "$ref" && target.is_some()) {
+                    continue;
                 }
+                whole.insert(key.clone(), expand(value, defs, depth + 1, budget)?);
             }
             Value::Object(whole)
         }
-        Value::Array(items) => Value::Array(items.iter().map(|item| expand(item, defs, depth + 1)).collect()),
+        Value::Array(items) => Value::Array(
+            items.iter().map(|item| expand(item, defs, depth + 1, budget)).collect::<Option<_>>()?,
+        ),
         other => other.clone(),
-    }
+    })
 }
 
 /// The mapping of a discriminator points at definitions that are gone now.

@@ -15,6 +15,8 @@ pub(crate) mod compress;
 mod field;
 mod known;
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use crate::source::{Class, Expr, Names, Stmt};
@@ -31,6 +33,10 @@ pub(crate) enum Mode {
     Serialization { by_alias: bool },
 }
 
+/// How many types one document may take. Aliases of aliases can double at every step; the largest
+/// real schemas have some hundreds.
+const STEPS: usize = 20_000;
+
 /// Writes the schemas of one document: one root and the definitions that it refers to.
 #[derive(Debug)]
 pub(crate) struct Schemas<'a, 'n> {
@@ -38,6 +44,8 @@ pub(crate) struct Schemas<'a, 'n> {
     mode: Mode,
     defs: Map<String, Value>,
     depth: usize,
+    /// How many types were looked at.
+    steps: Cell<usize>,
     /// The classes whose bodies are being read: their inner classes go by bare names there.
     inside: Vec<&'a Class>,
     doubts: Vec<String>,
@@ -45,11 +53,25 @@ pub(crate) struct Schemas<'a, 'n> {
 
 impl<'a, 'n> Schemas<'a, 'n> {
     pub(crate) fn new(names: &'n Names<'a>, mode: Mode) -> Self {
-        Self { names, mode, defs: Map::new(), depth: 0, inside: Vec::new(), doubts: Vec::new() }
+        Self {
+            names,
+            mode,
+            defs: Map::new(),
+            depth: 0,
+            steps: Cell::new(0),
+            inside: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 
     pub(crate) fn names(&self) -> &'n Names<'a> {
         self.names
+    }
+
+    /// Counts a step; false when there were too many.
+    fn may_step(&self) -> bool {
+        self.steps.set(self.steps.get() + 1);
+        self.steps.get() <= STEPS
     }
 
     /// The class of this file that an expression names at this place.

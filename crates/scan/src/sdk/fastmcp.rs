@@ -135,7 +135,7 @@ pub(super) fn tool<'a>(
     reader: &mut Reader<'_, 'a>,
 ) -> Option<Tool> {
     let given = options.expr("name").or_else(|| options.at("name_or_fn", 0));
-    let name = reader.text("name", given).unwrap_or_else(|| subject.name().to_owned());
+    let name = reader.name(given, subject.name())?;
     if !reader.flag("enabled", options.expr("enabled"), true) {
         return None;
     }
@@ -363,7 +363,7 @@ pub(super) fn resource<'a>(
     if !reader.flag("enabled", options.expr("enabled"), true) {
         return None;
     }
-    let name = reader.text("name", options.expr("name")).unwrap_or_else(|| subject.name().to_owned());
+    let name = reader.name(options.expr("name"), subject.name())?;
     let description =
         reader.text("description", options.expr("description")).or(words(subject, sdk).description);
     let mime = reader.text("mime_type", options.expr("mime_type")).unwrap_or_else(|| "text/plain".to_owned());
@@ -390,7 +390,7 @@ pub(super) fn prompt<'a>(
     reader: &mut Reader<'_, 'a>,
 ) -> Option<Prompt> {
     let given = options.expr("name").or_else(|| options.at("name_or_fn", 0));
-    let name = reader.text("name", given).unwrap_or_else(|| subject.name().to_owned());
+    let name = reader.name(given, subject.name())?;
     if !reader.flag("enabled", options.expr("enabled"), true) {
         return None;
     }

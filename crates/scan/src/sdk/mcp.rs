@@ -85,7 +85,7 @@ pub(super) fn tool<'a>(
     sdk: Sdk,
     reader: &mut Reader<'_, 'a>,
 ) -> Option<Tool> {
-    let name = reader.text("name", options.at("name", 0)).unwrap_or_else(|| subject.name().to_owned());
+    let name = reader.name(options.at("name", 0), subject.name())?;
     let title = reader.text("title", options.at("title", 1));
     let description = reader.text("description", options.at("description", 2));
     let annotations = reader.annotations(options.at("annotations", 3));
@@ -265,7 +265,7 @@ pub(super) fn resource<'a>(
     reader: &mut Reader<'_, 'a>,
 ) -> Option<Target> {
     let uri = reader.text("uri", options.at("uri", 0))?;
-    let name = reader.text("name", options.expr("name")).unwrap_or_else(|| subject.name().to_owned());
+    let name = reader.name(options.expr("name"), subject.name())?;
     let description = reader
         .text("description", options.expr("description"))
         .or_else(|| subject.doc().map(str::to_owned))
@@ -308,8 +308,8 @@ pub(super) fn prompt<'a>(
     options: Options<'_>,
     sdk: Sdk,
     reader: &mut Reader<'_, 'a>,
-) -> Prompt {
-    let name = reader.text("name", options.at("name", 0)).unwrap_or_else(|| subject.name().to_owned());
+) -> Option<Prompt> {
+    let name = reader.name(options.at("name", 0), subject.name())?;
     let description = reader
         .text("description", options.at("description", 2))
         .or_else(|| subject.doc().map(str::to_owned))
@@ -333,5 +333,5 @@ pub(super) fn prompt<'a>(
     if options.has("icons") {
         reader.doubt("`icons` are not read");
     }
-    Prompt { name, description: Some(description), rest }
+    Some(Prompt { name, description: Some(description), rest })
 }

@@ -73,6 +73,16 @@ impl<'n, 'a> Reader<'n, 'a> {
         }
     }
 
+    /// The name that a registration gives, else the function's; `None` if it is worked out when the
+    /// script runs: then there is no name that could be promised.
+    pub(crate) fn name(&mut self, given: Option<&Expr>, function: &str) -> Option<String> {
+        let before = self.doubts.len();
+        match self.text("name", given) {
+            Some(name) => Some(name),
+            None => (self.doubts.len() == before).then(|| function.to_owned()),
+        }
+    }
+
     /// Any value, `None` if it is not given, `None` in Python, or not known.
     pub(crate) fn json(&mut self, what: &str, expr: Option<&Expr>) -> Option<Value> {
         match evaluate(expr?, self.names) {

@@ -93,7 +93,7 @@ pub(crate) fn register<'a>(
         (Kind::Tool, true) => fastmcp::tool(&subject, options, sdk, &mut reader).map(Target::Tool),
         (Kind::Resource, false) => mcp::resource(&subject, options, sdk, &mut reader),
         (Kind::Resource, true) => fastmcp::resource(&subject, options, sdk, &mut reader),
-        (Kind::Prompt, false) => Some(Target::Prompt(mcp::prompt(&subject, options, sdk, &mut reader))),
+        (Kind::Prompt, false) => mcp::prompt(&subject, options, sdk, &mut reader).map(Target::Prompt),
         (Kind::Prompt, true) => fastmcp::prompt(&subject, options, sdk, &mut reader).map(Target::Prompt),
     };
     Registered { target, doubts: reader.doubts }

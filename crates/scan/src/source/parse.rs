@@ -68,20 +68,22 @@ fn tree_of(text: &str) -> Option<Tree> {
     PARSER.with_borrow_mut(|parser| parser.parse(text, None))
 }
 
-/// The line of the first error, found without recursion: the tree may be as deep as the text is long.
+/// The line of the first error, the innermost where errors nest. Found without recursion: the
+/// tree may be as deep as the text is long.
 fn first_error(root: Node<'_>) -> usize {
     let mut cursor = root.walk();
+    let mut line = root.start_position().row + 1;
     loop {
         let node = cursor.node();
         if node.is_error() || node.is_missing() {
-            return node.start_position().row + 1;
+            line = node.start_position().row + 1;
         }
-        if node.has_error() && cursor.goto_first_child() {
-            continue;
+        if !cursor.goto_first_child() {
+            return line;
         }
-        while !cursor.goto_next_sibling() {
-            if !cursor.goto_parent() {
-                return root.start_position().row + 1;
+        while !cursor.node().has_error() {
+            if !cursor.goto_next_sibling() {
+                return line;
             }
         }
     }
