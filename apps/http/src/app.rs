@@ -1,0 +1,70 @@
+//! What all handlers share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+
+use crate::domain::{Context, Hub, Scope, ToolRef, Version};
+use crate::journal::Journal;
+use crate::settings::{Door, HttpSettings};
+use crate::wire::ToolItem;
+
+/// A cheap handle on what all handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    hub: Hub,
+    settings: HttpSettings,
+    door: Door,
+    journal: Journal,
+    tool_lists: Mutex<HashMap<Scope, (Version, Bytes)>>,
+}
+
+impl App {
+    pub(crate) fn new(hub: Hub, settings: HttpSettings, door: Door) -> Self {
+        let journal = Journal::new(settings.ending.clone());
+        Self(Arc::new(Shared { hub, settings, door, journal, tool_lists: Mutex::default() }))
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn door(&self) -> Door {
+        self.0.door
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    /// The tools of a context as JSON, by name. Written once a version of the catalog: ten
+    /// thousand tools are some megabytes.
+    pub(crate) fn tool_list(&self, context: &Context) -> Result<Bytes, serde_json::Error> {
+        let lists = || self.0.tool_lists.lock().expect("nothing panics while it holds the lists");
+        let catalog = context.registry().snapshot();
+        if let Some((version, list)) = lists().get(context.scope())
+            && *version == catalog.version()
+        {
+            return Ok(list.clone());
+        }
+        let mut tools: Vec<ToolRef> = catalog.tools(context.scope()).collect();
+        tools.sort_by(|a, b| {
+            (a.tool().name.as_str(), a.server_name()).cmp(&(b.tool().name.as_str(), b.server_name()))
+        });
+        let items: Vec<ToolItem<'_>> = tools.iter().map(ToolItem::from).collect();
+        let list = Bytes::from(serde_json::to_vec(&items)?);
+        // Anybody can name agents that do not exist; they must not fill the memory.
+        if !items.is_empty() {
+            lists().insert(context.scope().clone(), (catalog.version(), list.clone()));
+        }
+        Ok(list)
+    }
+}

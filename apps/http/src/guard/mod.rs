@@ -1,0 +1,137 @@
+//! Who may come in, and where to.
+//!
+//! On loopback without tokens everything is open to whoever can reach the port; there, agents
+//! are order, not protection. A browser is the one who reaches it without its person's will:
+//! Host and Origin keep foreign pages out, also those whose name was bound to our address.
+//!
+//! # Invariants
+//!
+//! * Every route lies behind [`door`]; `/health` alone needs no token.
+//! * An agent's token opens that agent's routes only, and never what starts new programs.
+//! * The local socket is as safe as its file's mode, and asks for nothing more.
+
+mod address;
+
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::domain::{AgentId, Hub, Scope};
+use crate::extract::Entered;
+use crate::problem::{Code, Problem};
+use crate::settings::Door;
+
+/// Longer than any name that we take, percent-encoded or not.
+const LONGEST_URI: usize = 8 * 1024;
+
+/// As whom a request came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The whole hub.
+    Store,
+    /// One agent.
+    Agent(AgentId),
+}
+
+impl Access {
+    /// Lets only those through who may do everything.
+    ///
+    /// # Errors
+    /// A problem with the code `forbidden`.
+    pub(crate) fn to_store(&self, what: &str) -> Result<(), Problem> {
+        match self {
+            Self::Store => Ok(()),
+            Self::Agent(agent) => Err(Problem::new(
+                Code::Forbidden,
+                format!("{what} needs a token for the store; this one opens agent `{agent}`"),
+            )),
+        }
+    }
+}
+
+/// Checks address and token of every request.
+pub(crate) async fn door(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    match enter(&app, &request) {
+        Ok(access) => {
+            request.extensions_mut().insert(access);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn enter(app: &App, request: &Request) -> Result<Access, Problem> {
+    if request.uri().path_and_query().map_or(0, |it| it.as_str().len()) > LONGEST_URI {
+        return Err(Problem::new(Code::UriTooLong, format!("an address has at most {LONGEST_URI} bytes")));
+    }
+    let Door::Tcp(bound) = app.door() else { return Ok(Access::Store) };
+    address::check(request, bound, app.settings())?;
+    if request.uri().path() == "/health" {
+        return Ok(Access::Store);
+    }
+    let needed = app.settings().require_token || !bound.ip().is_loopback() || !app.hub().tokens().is_empty();
+    if needed { by_token(app.hub(), request.headers()) } else { Ok(Access::Store) }
+}
+
+fn by_token(hub: &Hub, headers: &HeaderMap) -> Result<Access, Problem> {
+    let refused = |detail: &str| Problem::new(Code::Unauthorized, detail);
+    let said = headers.get(header::AUTHORIZATION).map(HeaderValue::to_str);
+    let Some(said) = said else {
+        return Err(refused("send a token as `Authorization: Bearer …`; `dormouse token create` makes one"));
+    };
+    let secret = said
+        .ok()
+        .and_then(|said| said.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, secret)| secret.trim());
+    let grant = secret.and_then(|secret| hub.tokens().verify(secret));
+    match grant.map(|grant| grant.scope) {
+        Some(Scope::Store) => Ok(Access::Store),
+        Some(Scope::Agent(agent)) => Ok(Access::Agent(agent)),
+        None => Err(refused("the token is not valid")),
+    }
+}
+
+/// Leads into the store's context.
+pub(crate) async fn into_store(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let access = access(&request);
+    if let Err(problem) = access.to_store("this path") {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(Entered { context: app.hub().store(), access });
+    next.run(request).await
+}
+
+/// Leads into an agent's context.
+pub(crate) async fn into_agent(State(app): State<App>, request: Request, next: Next) -> Response {
+    let access = access(&request);
+    let (mut parts, body) = request.into_parts();
+    let agent = match agent_of(&mut parts, &app).await {
+        Ok(agent) => agent,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Access::Agent(own) = &access
+        && *own != agent
+    {
+        let detail = format!("the token opens agent `{own}` only");
+        return Problem::new(Code::Forbidden, detail).into_response();
+    }
+    parts.extensions.insert(Entered { context: app.hub().agent(agent), access });
+    next.run(Request::from_parts(parts, body)).await
+}
+
+async fn agent_of(parts: &mut axum::http::request::Parts, app: &App) -> Result<AgentId, Problem> {
+    let params = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|rejection| Problem::new(Code::BadRequest, rejection.body_text()))?;
+    let agent = params.iter().find(|(name, _)| *name == "agent_id").map(|(_, value)| value);
+    AgentId::try_new(agent.unwrap_or_default())
+        .map_err(|error| Problem::from(error).with("field", "agent_id"))
+}
+
+/// As whom the request came; nobody gets here without the door.
+fn access(request: &Request) -> Access {
+    request.extensions().get::<Access>().cloned().expect("every route lies behind the door")
+}

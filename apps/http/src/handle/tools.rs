@@ -1,0 +1,132 @@
+//! Tools: list, search, show, call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{listed, unwritten};
+use crate::app::App;
+use crate::domain::{CallRequest, NoBackChannel, Outcome};
+use crate::extract::{ApiPath, ApiQuery, Entered, MaybeJson};
+use crate::problem::{Code, Problem};
+use crate::wire::{CallBody, CallReply, FoundTool, ToolItem};
+
+/// The most tools that a search returns.
+const MOST_FOUND: usize = 100;
+/// The longest time that a caller may give.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Lists every tool of the context by name, asleep or not.
+///
+/// The header `Dormouse-Connecting` says how many servers are being contacted for the first
+/// time; their tools are not known yet.
+#[utoipa::path(
+    get, path = "/tools", tag = "tools",
+    responses((status = 200, body = Vec<ToolItem<'static>>), (status = "default", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Entered { context, .. }: Entered,
+) -> Result<Response, Problem> {
+    let list = app.tool_list(&context).map_err(unwritten)?;
+    Ok(listed(&context, ([(header::CONTENT_TYPE, "application/json")], list)))
+}
+
+/// What to search for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Sought {
+    /// What the tool should do, in plain words.
+    #[param(example = "currency conversion")]
+    q: String,
+    /// How many at most; never more than 100.
+    #[serde(default = "default_limit")]
+    #[param(default = 8, maximum = 100)]
+    limit: usize,
+}
+
+fn default_limit() -> usize {
+    8
+}
+
+/// Finds the tools that fit a question in plain words, best first.
+#[utoipa::path(
+    get, path = "/tools/search", tag = "tools", params(Sought),
+    responses((status = 200, body = Vec<FoundTool>), (status = "default", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn search(Entered { context, .. }: Entered, ApiQuery(sought): ApiQuery<Sought>) -> Response {
+    let found = context.search(&sought.q, sought.limit.min(MOST_FOUND));
+    let found: Vec<FoundTool> =
+        found.into_iter().map(|candidate| FoundTool::of(context.scope(), candidate)).collect();
+    listed(&context, Json(found))
+}
+
+/// A tool's name in the path.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ToolPath {
+    name: String,
+}
+
+/// The server beside a tool's name.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OfServer {
+    /// Its server, where the tool's name alone is not clear.
+    server_name: Option<String>,
+}
+
+/// Shows one tool.
+#[utoipa::path(
+    get, path = "/tools/{name}", tag = "tools",
+    params(("name" = String, Path, description = "its full name, or its bare name where that is clear"), OfServer),
+    responses((status = 200, body = ToolItem<'static>), (status = "default", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn show(
+    Entered { context, .. }: Entered,
+    ApiPath(path): ApiPath<ToolPath>,
+    ApiQuery(of): ApiQuery<OfServer>,
+) -> Result<Response, Problem> {
+    let catalog = context.registry().snapshot();
+    let tool = catalog.find_tool(context.scope(), &path.name, of.server_name.as_deref())?;
+    Ok(Json(ToolItem::from(&tool)).into_response())
+}
+
+/// Calls one tool, waking its server if need be.
+///
+/// The call is made at most once. A failure says by `outcome` whether the tool may have run.
+/// Whoever hangs up cancels the call.
+#[utoipa::path(
+    post, path = "/tools/{name}/call", tag = "tools", request_body = CallBody,
+    params(("name" = String, Path, description = "its full name, or its bare name where that is clear")),
+    responses((status = 200, body = CallReply), (status = "default", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn call(
+    Entered { context, .. }: Entered,
+    ApiPath(path): ApiPath<ToolPath>,
+    body: Result<MaybeJson<CallBody>, Problem>,
+) -> Result<Json<CallReply>, Problem> {
+    let MaybeJson(body) = body.map_err(not_run)?;
+    let CallBody { arguments, server_name, timeout_ms, idempotency_key } = body;
+    if idempotency_key.is_some() {
+        let detail = "no journal of calls is kept, so a key would promise what nobody holds";
+        return Err(not_run(Problem::field(Code::NotSupported, "idempotency_key", detail)));
+    }
+    let deadline = timeout_ms.map(Duration::from_millis);
+    if deadline.is_some_and(|deadline| deadline > LONGEST_CALL || deadline.is_zero()) {
+        let detail = format!("`timeout_ms` is from 1 to {}", LONGEST_CALL.as_millis());
+        return Err(not_run(Problem::field(Code::InvalidRequest, "timeout_ms", detail)));
+    }
+    let request = CallRequest { tool: path.name, server: server_name, arguments, deadline };
+    let answer = context.call(request, Arc::new(NoBackChannel)).await?;
+    Ok(Json(answer.into()))
+}
+
+fn not_run(problem: Problem) -> Problem {
+    problem.with("outcome", Outcome::Failed.as_str())
+}

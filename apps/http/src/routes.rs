@@ -1,0 +1,105 @@
+//! Which path leads where.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::App;
+use crate::domain::Hub;
+use crate::guard;
+use crate::handle::{chat, events, hub, query, servers, tokens, tools};
+use crate::openapi::{AGENT, begun, finished};
+use crate::problem::{Code, Problem};
+use crate::settings::{Door, HttpSettings};
+
+/// What a context offers, at whichever path it is mounted.
+fn of_context() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(query::query))
+        .routes(routes!(tools::list))
+        .routes(routes!(tools::search))
+        .routes(routes!(tools::show))
+        .routes(routes!(tools::call))
+        .routes(routes!(servers::list, servers::add))
+        .routes(routes!(servers::register))
+        .routes(routes!(servers::show, servers::remove))
+        .routes(routes!(servers::attach))
+        .routes(routes!(servers::detach))
+        .routes(routes!(servers::restart))
+        .routes(routes!(servers::wait))
+        .routes(routes!(servers::output))
+        .routes(routes!(chat::history, chat::clear))
+        .routes(routes!(events::events))
+        .routes(routes!(hub::health))
+}
+
+/// What there is once.
+fn of_hub() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(hub::metrics))
+        .routes(routes!(hub::doctor))
+        .routes(routes!(hub::rescan))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+}
+
+/// The description of the API (OpenAPI 3.1).
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let all =
+        OpenApiRouter::with_openapi(begun()).merge(of_context()).merge(of_hub()).nest(AGENT, of_context());
+    finished(all.into_openapi())
+}
+
+/// The hub over HTTP: REST, events, documentation.
+///
+/// The door decides who is let in; it must be the one behind which the router is served.
+pub fn router(hub: Hub, settings: HttpSettings, door: Door) -> Router {
+    let app = App::new(hub, settings, door);
+    let store = Router::from(of_context().merge(of_hub()));
+    let agent = Router::from(of_context());
+    Router::new()
+        .merge(store.route_layer(from_fn_with_state(app.clone(), guard::into_store)))
+        .nest(AGENT, agent.route_layer(from_fn_with_state(app.clone(), guard::into_agent)))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
+        .fallback(|| async { Problem::new(Code::NotFound, "see /docs for what there is") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "see /docs for what there is")
+        })
+        .layer(DefaultBodyLimit::max(app.settings().max_body_bytes))
+        .layer(from_fn_with_state(app.clone(), guard::door))
+        .layer(cors(&app.settings().allowed_origins))
+        .layer(from_fn(plainly))
+        .with_state(app)
+}
+
+/// Lets pages of the named origins read answers; pages of others never can.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> =
+        origins.iter().filter_map(|origin| origin.trim_end_matches('/').parse().ok()).collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([HeaderName::from_static("dormouse-connecting")])
+}
+
+/// Keeps browsers from guessing that an answer is something else than it says.
+async fn plainly(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    let mut response = next.run(request).await.into_response();
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

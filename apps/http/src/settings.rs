@@ -1,0 +1,59 @@
+//! How the hub listens, and whom it lets in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dormouse::Http;
+use dormouse_telemetry::Telemetry;
+use tokio_util::sync::CancellationToken;
+
+/// Where requests come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// A TCP port, bound to this address.
+    Tcp(SocketAddr),
+    /// The space's own socket, which only its owner can open: no token is asked for.
+    Local,
+}
+
+/// How the hub listens, and whom it lets in.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Names under which the hub may be called, beside `localhost` and the bound address.
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may call it, such as `https://chat.example`.
+    pub allowed_origins: Vec<String>,
+    /// The largest body that is read.
+    pub max_body_bytes: usize,
+    /// Whether a token is needed even on loopback. Once a token exists, it is.
+    pub require_token: bool,
+    /// What `/metrics` shows; without it there is no such path.
+    pub telemetry: Option<Arc<Telemetry>>,
+    /// Cancelled when the hub ends: streams of events end then.
+    pub ending: CancellationToken,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            // Arguments may hold a document; a server's own limit for a message is 16 MiB.
+            max_body_bytes: 4 * 1024 * 1024,
+            require_token: false,
+            telemetry: None,
+            ending: CancellationToken::new(),
+        }
+    }
+}
+
+impl From<&Http> for HttpSettings {
+    fn from(config: &Http) -> Self {
+        Self {
+            allowed_hosts: config.allowed_hosts.clone(),
+            allowed_origins: config.allowed_origins.clone(),
+            max_body_bytes: config.max_body_bytes,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What changes in a hub.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ms, owner, shown};
+use crate::domain::{Event, Outcome, PrepareStep, Scope, ServerKey, ServerState};
+
+/// Something changed. Over the wire `event` is the event's name and `data` its data.
+///
+/// `owner` is the agent that the server belongs to, `null` for the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum HubEvent {
+    /// A server is known now, or what is known of it changed.
+    ServerChanged {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+    },
+    /// A server is not known any more.
+    ServerRemoved {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it was.
+        owner: Option<String>,
+    },
+    /// A server's state changed.
+    StatusChanged {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// The state in one word.
+        #[schema(value_type = String, example = "healthy")]
+        status: ServerState,
+        /// Why.
+        reason: Option<String>,
+        /// Since when.
+        since: String,
+        /// Failures in a row.
+        failures: u32,
+        /// When the hub tries again by itself.
+        next_retry: Option<String>,
+    },
+    /// A server's Python environment is being made.
+    Preparing {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// `queued`, `building`, `ready` or `failed`.
+        step: String,
+        /// A line for people, such as the package that is being installed.
+        message: Option<String>,
+    },
+    /// A server got a process.
+    Attached {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// The number of this start.
+        generation: u64,
+        /// From the decision to the listed tools, to 0.1 ms.
+        took_ms: f64,
+    },
+    /// A server's process is gone.
+    Detached {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// The number of the start that ended.
+        generation: u64,
+    },
+    /// A call was sent.
+    CallStarted {
+        /// The call's number.
+        call: u64,
+        /// Its server's name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// The tool's own name.
+        tool_name: String,
+    },
+    /// A call ended.
+    CallEnded {
+        /// The call's number.
+        call: u64,
+        /// Its server's name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// The tool's own name.
+        tool_name: String,
+        /// How it ended.
+        #[schema(value_type = String, example = "ok")]
+        outcome: Outcome,
+        /// From the request to the answer, to 0.1 ms.
+        duration_ms: f64,
+        /// Whether the server was woken for it.
+        woke: bool,
+    },
+    /// The listener was too slow or away too long, and events are missing: look at the lists.
+    Lagged(Lagged),
+}
+
+/// Events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lagged {
+    /// How many at least; `null` when nobody can say.
+    pub missed: Option<u64>,
+}
+
+/// The server that an event is about.
+pub(crate) fn server_of(event: &Event) -> &ServerKey {
+    match event {
+        Event::ServerChanged { server }
+        | Event::ServerRemoved { server }
+        | Event::StatusChanged { server, .. }
+        | Event::Preparing { server, .. }
+        | Event::Attached { server, .. }
+        | Event::Detached { server, .. }
+        | Event::CallStarted { server, .. }
+        | Event::CallEnded { server, .. } => server,
+    }
+}
+
+impl HubEvent {
+    pub(crate) fn of(scope: &Scope, event: &Event) -> Self {
+        let server = server_of(event);
+        let (server_name, owner) = (shown(scope, server), owner(server));
+        match event {
+            Event::ServerChanged { .. } => Self::ServerChanged { server_name, owner },
+            Event::ServerRemoved { .. } => Self::ServerRemoved { server_name, owner },
+            Event::StatusChanged { status, .. } => Self::StatusChanged {
+                server_name,
+                owner,
+                status: status.state,
+                reason: status.reason.clone(),
+                since: status.since.to_string(),
+                failures: status.failures,
+                next_retry: status.next_retry.map(|at| at.to_string()),
+            },
+            Event::Preparing { step, .. } => {
+                let (step, message) = match step {
+                    PrepareStep::Queued => ("queued", None),
+                    PrepareStep::Building(line) => ("building", Some(line.clone())),
+                    PrepareStep::Ready => ("ready", None),
+                    PrepareStep::Failed(why) => ("failed", Some(why.clone())),
+                };
+                Self::Preparing { server_name, owner, step: step.to_owned(), message }
+            }
+            Event::Attached { generation, took, .. } => {
+                Self::Attached { server_name, owner, generation: *generation, took_ms: ms(*took) }
+            }
+            Event::Detached { generation, .. } => {
+                Self::Detached { server_name, owner, generation: *generation }
+            }
+            Event::CallStarted { call, tool, .. } => {
+                Self::CallStarted { call: call.0, server_name, owner, tool_name: tool.to_string() }
+            }
+            Event::CallEnded { call, tool, end, .. } => Self::CallEnded {
+                call: call.0,
+                server_name,
+                owner,
+                tool_name: tool.to_string(),
+                outcome: end.outcome,
+                duration_ms: ms(end.duration),
+                woke: end.woke,
+            },
+        }
+    }
+}
