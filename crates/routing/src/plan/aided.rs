@@ -14,7 +14,7 @@ use crate::prompt::{ASK_BACK, NO_TOOL};
 use crate::repair::{Receipt, Repairer, Rule};
 use crate::router::Question;
 use crate::search::Candidate;
-use crate::search::words::{identifier_words, stem, text_stems};
+use crate::search::words::{identifier_stems, identifier_words, stem, text_stems};
 
 /// A plan as a model meant it.
 #[derive(Debug)]
@@ -173,7 +173,9 @@ fn without_unasked(
         };
         let describes = property.get("description").and_then(Value::as_str).unwrap_or_default();
         // "replace it" asks for `overwrite: true`, by the description's words.
-        if value.is_boolean() && text_stems(describes).iter().any(|stem| material.stems.contains(stem)) {
+        let name_stems = identifier_stems(candidate.key.tool.as_str());
+        let is_meant = |stem: &String| material.stems.contains(stem) && !name_stems.contains(stem);
+        if value.is_boolean() && text_stems(describes).iter().any(is_meant) {
             kept.insert(name.clone(), value.clone());
             continue;
         }

@@ -78,7 +78,9 @@ pub(crate) fn decide(query: &str, candidates: &[Candidate], repairer: &Repairer,
         && fits.first().is_some_and(|(_, fit)| {
             fit.covered > 0.99 && fit.filled.missing.is_empty() && fit.filled.rest.is_empty()
         });
-    let best_fit = fits.first().map_or(0.0, |(_, fit)| fit.confidence);
+    // Who does not say a word of the name hardly means the tool, however well an argument fits.
+    let meant = |fit: &Fit| if fit.named > 0.0 { fit.confidence } else { fit.confidence / 2.0 };
+    let best_fit = fits.iter().map(|(_, fit)| meant(fit)).fold(0.0, f64::max);
     let plan = match decision(&fits, candidates, repairer) {
         Decision::Call(call, confidence) => {
             reasons.push(format!("`{}` fits best ({confidence:.2})", call.full_name));
