@@ -1,0 +1,66 @@
+//! `serve`: being the hub of the space until told to end.
+
+use dormouse_http::{ListenError, Listening};
+use serde_json::json;
+
+use super::Run;
+use crate::args::Serve;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::join::become_hub;
+
+pub(super) async fn run(run: &Run, serve: Serve) -> Result<Exit, Failure> {
+    let space = run.place.space()?;
+    let mut config = run.place.config(&space)?;
+    if let Some(host) = serve.host {
+        config.http.host = host;
+    }
+    if let Some(port) = serve.port {
+        config.http.port = port;
+    }
+    let (address, port) = (config.http.host.clone(), config.http.port);
+    let host = run.unless_stopped(become_hub(&run.place, config)).await?;
+    let done = match Listening::on(host.hub(), &address, port).await {
+        Ok(listening) => serving(run, &host, listening).await,
+        Err(error) => Err(not_listening(&error)),
+    };
+    run.output.talk("ending; once more ends at once");
+    host.end(&run.stop).await;
+    done
+}
+
+/// Answers until the command is told to end. Requests that run then are answered while the hub
+/// ends.
+async fn serving(run: &Run, host: &Host, listening: Listening) -> Result<Exit, Failure> {
+    if let Some(address) = listening.address() {
+        let url = format!("http://{address}");
+        match run.output.json {
+            true => run.output.value(&json!({"url": url}))?,
+            false => run.output.text(&format!("listening on {url}"))?,
+        }
+        let space = host.hub().space().root().display().to_string();
+        run.output.talk(&format!("serving {space}; {url}/docs shows what there is, Ctrl-C ends it"));
+    }
+    let mut port = tokio::spawn(listening.serve(host.hub().clone(), host.http().clone()));
+    tokio::select! {
+        ended = &mut port => match ended {
+            Ok(Ok(())) => Ok(Exit::Ok),
+            Ok(Err(error)) => Err(Failure::of(Exit::Unexpected, &error)),
+            Err(error) => Err(Failure::of(Exit::Unexpected, &error)),
+        },
+        // The task goes on until open requests are answered; it ends with the hub.
+        () = run.stop.cancelled() => Err(Failure::silent(Exit::Interrupted)),
+    }
+}
+
+fn not_listening(error: &ListenError) -> Failure {
+    let failure = Failure::of(Exit::Refused, error);
+    match error {
+        ListenError::NeedsToken { .. } => {
+            failure.hint("make a token with `dormouse token create NAME`, or listen on 127.0.0.1")
+        }
+        ListenError::InUse { .. } => failure.hint("name another port with --port; 0 takes a free one"),
+        ListenError::Host { .. } | ListenError::Tcp { .. } | ListenError::Socket { .. } => failure,
+    }
+}

@@ -1,0 +1,243 @@
+//! `servers`: what they are, how they fare, and when they sleep.
+
+use std::path::Path;
+
+use dormouse_http::wire::{
+    AddServer as AddBody, Disconnected, OutputReport, RegisterServer, Registered, ServerItem,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Run, brief, or_stdin, path};
+use crate::args::{AddServer, Servers, ServersVerb, View};
+use crate::client::{HubClient, segment};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+
+pub(super) async fn run(run: &Run, Servers { view, verb }: Servers) -> Result<Exit, Failure> {
+    let of = |name: &str, rest: &str| path(&view, &format!("/servers/{}{rest}", segment(name)));
+    run.with_hub(async |hub| match &verb {
+        ServersVerb::List => {
+            run.settled(hub).await?;
+            run.show(hub.get(&path(&view, "/servers")).await?, listed)
+        }
+        ServersVerb::Show { name } => show(run, hub, &of(name, "")).await,
+        ServersVerb::Add(server) => add(run, hub, &view, server).await,
+        ServersVerb::Remove { name, file } => {
+            let query = if *file { "?file=true" } else { "" };
+            run.show(hub.delete(&of(name, query)).await?, |output, gone: Disconnected| {
+                output.talk(&format!("removed {}", gone.disconnected));
+                Ok(())
+            })
+        }
+        ServersVerb::Restart { name } => {
+            run.show(hub.post(&of(name, "/restart"), &json!({})).await?, one_line)
+        }
+        ServersVerb::Attach { name } => run.show(hub.post(&of(name, "/attach"), &json!({})).await?, one_line),
+        ServersVerb::Detach { name } => run.show(hub.post(&of(name, "/detach"), &json!({})).await?, one_line),
+        ServersVerb::Wait { name, states, timeout } => {
+            let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+            let query = format!("/wait?state={}&timeout_ms={}", states.join(","), milliseconds(*timeout));
+            run.show(hub.get(&of(name, &query)).await?, one_line)
+        }
+    })
+    .await
+}
+
+pub(super) fn milliseconds(seconds: f64) -> u64 {
+    // A cast of a float saturates, and the command line allows no negative one.
+    (seconds * 1_000.0).ceil() as u64
+}
+
+fn listed(output: &Output, servers: Vec<ServerItem<'static>>) -> Result<(), Failure> {
+    if servers.is_empty() {
+        output.talk("no servers yet: drop a script into the space's servers/, or add a command");
+    }
+    let rows = servers.into_iter().map(|server| {
+        let source = match server.confidence.as_str() {
+            "partial" => format!("{}, partial", server.source_word()),
+            _ => server.source_word().to_owned(),
+        };
+        vec![
+            server.name.to_string(),
+            server.status.to_string(),
+            server.tool_count.to_string(),
+            source,
+            server.reason.unwrap_or_default(),
+        ]
+    });
+    output.table(&["server", "state", "tools", "source", "reason"], rows.collect())
+}
+
+fn one_line(output: &Output, server: ServerItem<'static>) -> Result<(), Failure> {
+    let reason = server.reason.unwrap_or_default();
+    output.table(
+        &["server", "state", "reason"],
+        vec![vec![server.name.to_string(), server.status.to_string(), reason]],
+    )
+}
+
+async fn show(run: &Run, hub: &mut HubClient, path: &str) -> Result<Exit, Failure> {
+    let said: Value = hub.get(path).await?;
+    if run.output.json {
+        return run.show(said, |_, _: Value| Ok(()));
+    }
+    let printed: OutputReport = hub.get(&format!("{path}/output")).await?;
+    run.show(said, |output, server: ServerItem<'static>| {
+        output.facts(facts(&server, &printed))?;
+        let tools = server.tools.iter();
+        let rows = tools.map(|tool| vec![tool.full_name.to_string(), brief(&tool.description)]);
+        output.table(&["tool", "what it does"], rows.collect())
+    })
+}
+
+/// Everything about a server; what is empty is left out.
+fn facts(server: &ServerItem<'_>, printed: &OutputReport) -> Vec<(&'static str, String)> {
+    let count = |count: usize| if count == 0 { String::new() } else { count.to_string() };
+    let lines = |lines: Vec<String>| lines.join("\n");
+    let mut known = server.source_word().to_owned();
+    if server.confidence != "full" {
+        known.push_str(", partial");
+    }
+    vec![
+        ("name", server.name.to_string()),
+        ("title", server.title.as_deref().unwrap_or_default().to_owned()),
+        ("owner", server.owner.clone().unwrap_or_default()),
+        ("state", format!("{} since {}", server.status, server.since)),
+        ("reason", server.reason.clone().unwrap_or_default()),
+        ("failures", count(server.failures as usize)),
+        ("next retry", server.next_retry.clone().unwrap_or_default()),
+        ("process", server.pid.map(|pid| pid.to_string()).unwrap_or_default()),
+        ("starts", count(server.generation as usize)),
+        ("script", server.script_path.clone()),
+        ("command", server.command.clone().unwrap_or_default()),
+        ("origin", format!("{} at {}", server.origin, server.registered_at)),
+        ("wanted", server.wanted.clone()),
+        ("packages", server.packages.join(", ")),
+        ("environment", server.env.join(", ")),
+        ("source", known),
+        ("doubts", lines(server.doubts.iter().map(|d| format!("line {}: {}", d.line, d.reason)).collect())),
+        ("drift", lines(server.drift.iter().map(drift).collect())),
+        ("resources", count(server.resource_count)),
+        ("prompts", count(server.prompt_count)),
+        ("noise", lines(printed.noise.clone())),
+        ("stderr", lines(printed.stderr.clone())),
+    ]
+}
+
+fn drift(drift: &dormouse_http::wire::DriftItem) -> String {
+    match &drift.at {
+        Some(at) => {
+            format!("{} {} at {at}: {} → {}", drift.feature, drift.kind, drift.promised, drift.served)
+        }
+        None => format!("{} {}", drift.feature, drift.kind),
+    }
+}
+
+/// Words for what the wire says in a type of its own.
+trait SourceWord {
+    fn source_word(&self) -> &'static str;
+}
+
+impl SourceWord for ServerItem<'_> {
+    fn source_word(&self) -> &'static str {
+        match self.source {
+            dormouse_types::FeatureSource::Static => "static",
+            dormouse_types::FeatureSource::Live => "live",
+            dormouse_types::FeatureSource::Unknown => "unknown",
+        }
+    }
+}
+
+async fn add(run: &Run, hub: &mut HubClient, view: &View, server: &AddServer) -> Result<Exit, Failure> {
+    if let Some(script) = &server.script {
+        let body = RegisterServer { name: server.name.clone(), script_path: absolute(script) };
+        return run.show(
+            hub.post(&path(view, "/servers/register"), &body).await?,
+            |output, made: Registered| {
+                let rows = made.tools_discovered.into_iter().map(|tool| vec![made.name.clone(), tool]);
+                output.table(&["server", "tool"], rows.collect())
+            },
+        );
+    }
+    let body = AddBody { name: server.name.clone(), entry: entry(server)? };
+    let said: Value = hub.post(&path(view, "/servers"), &body).await?;
+    // Whether the command is a server shows at its first contact.
+    run.settled(hub).await?;
+    let now = hub.get(&path(view, &format!("/servers/{}", segment(&server.name)))).await;
+    run.show(now.unwrap_or(said), one_line)
+}
+
+/// The hub may work in another folder than this command.
+fn absolute(script: &Path) -> String {
+    let absolute = std::path::absolute(script).unwrap_or_else(|_| script.to_owned());
+    absolute.display().to_string()
+}
+
+/// The entry of `mcp.json` that the command line describes.
+fn entry(server: &AddServer) -> Result<Map<String, Value>, Failure> {
+    if let Some(text) = &server.entry {
+        let text = or_stdin(text.clone())?;
+        return serde_json::from_str(&text)
+            .map_err(|error| Failure::new(Exit::Usage, "the entry is no JSON object").caused_by(&error));
+    }
+    let Some((command, args)) = server.program.split_first() else {
+        return Err(Failure::new(Exit::Usage, "it is not said what the server is")
+            .hint("name a script of a drop folder, or a command after `--`"));
+    };
+    let mut entry = Map::new();
+    entry.insert("command".to_owned(), json!(command));
+    entry.insert("args".to_owned(), json!(args));
+    let mut env = Map::new();
+    for said in &server.env {
+        let Some((name, value)) = said.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            // The text may be a secret without its name.
+            return Err(Failure::new(Exit::Usage, "--env takes VAR=VALUE"));
+        };
+        env.insert(name.to_owned(), json!(value));
+    }
+    if !env.is_empty() {
+        entry.insert("env".to_owned(), Value::Object(env));
+    }
+    if let Some(cwd) = &server.cwd {
+        entry.insert("cwd".to_owned(), json!(absolute(Path::new(cwd))));
+    }
+    Ok(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+
+    fn check(line: &[&str]) -> Result<Value, Failure> {
+        let cli = Cli::try_parse_from([&["dormouse", "servers", "add", "x"], line].concat()).unwrap();
+        let Command::Servers(Servers { verb: ServersVerb::Add(server), .. }) = cli.command else { panic!() };
+        entry(&server).map(Value::Object)
+    }
+
+    #[test]
+    fn a_command_becomes_an_entry_of_mcp_json() {
+        let made = check(&["--env", "TOKEN=a=${B}", "--cwd", "/srv", "--", "npx", "-y", "some-server"]);
+        let expected = json!({
+            "command": "npx", "args": ["-y", "some-server"], "env": {"TOKEN": "a=${B}"}, "cwd": "/srv",
+        });
+        assert_eq!(made, Ok(expected));
+        assert_eq!(check(&["--entry", r#"{"command": "x"}"#]), Ok(json!({"command": "x"})));
+    }
+
+    #[test]
+    fn a_variable_without_a_name_is_refused_and_not_shown() {
+        let failure = check(&["--env", "s3cret", "--", "npx"]).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert!(!failure.to_string().contains("s3cret"));
+        assert_eq!(check(&[]).unwrap_err().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_timeout_is_never_shorter_than_said() {
+        assert_eq!(milliseconds(0.0004), 1);
+        assert_eq!(milliseconds(2.5), 2_500);
+    }
+}

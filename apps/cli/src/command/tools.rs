@@ -1,0 +1,130 @@
+//! `tools`: finding them and calling them.
+
+use dormouse_http::wire::{CallBody, CallReply, FoundTool, ToolItem};
+use serde_json::Value;
+
+use super::servers::milliseconds;
+use super::{Run, brief, or_stdin, path};
+use crate::args::{Tools, ToolsVerb, View};
+use crate::client::{HubClient, segment, value};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::keyvalue;
+use crate::output::Output;
+
+pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, Failure> {
+    run.with_hub(async |hub| match &verb {
+        ToolsVerb::List => {
+            run.settled(hub).await?;
+            run.show(hub.get(&path(&view, "/tools")).await?, listed)
+        }
+        ToolsVerb::Search { query, limit } => {
+            run.settled(hub).await?;
+            let query = format!("/tools/search?q={}&limit={limit}", value(&query.join(" ")));
+            run.show(hub.get(&path(&view, &query)).await?, found)
+        }
+        ToolsVerb::Show { name } => {
+            run.settled(hub).await?;
+            run.show(hub.get(&path(&view, &format!("/tools/{}", segment(name)))).await?, shown)
+        }
+        ToolsVerb::Call { name, arguments, server, timeout } => {
+            let asked = Asked { name, words: arguments, server: server.as_deref(), timeout: *timeout };
+            call(run, hub, &view, asked).await
+        }
+    })
+    .await
+}
+
+fn listed(output: &Output, tools: Vec<ToolItem<'static>>) -> Result<(), Failure> {
+    if tools.is_empty() {
+        output.talk("no tools yet: drop a script into the space's servers/");
+    }
+    let rows = tools
+        .into_iter()
+        .map(|tool| vec![tool.full_name.to_string(), tool.server_name.to_string(), brief(&tool.description)]);
+    output.table(&["tool", "server", "what it does"], rows.collect())
+}
+
+fn found(output: &Output, tools: Vec<FoundTool>) -> Result<(), Failure> {
+    if tools.is_empty() {
+        output.talk("no tool fits");
+    }
+    let rows = tools.into_iter().map(|tool| {
+        vec![format!("{:.2}", tool.score), tool.full_name, tool.server_name, brief(&tool.description)]
+    });
+    output.table(&["score", "tool", "server", "what it does"], rows.collect())
+}
+
+fn shown(output: &Output, tool: ToolItem<'static>) -> Result<(), Failure> {
+    let pretty = |schema: &Value| serde_json::to_string_pretty(schema).unwrap_or_default();
+    output.facts(vec![
+        ("name", tool.full_name.to_string()),
+        ("title", tool.title.as_deref().unwrap_or_default().to_owned()),
+        ("server", tool.server_name.to_string()),
+        ("tool", tool.tool_name.to_string()),
+        ("does", tool.description.to_string()),
+        ("takes", pretty(&tool.schema)),
+        ("gives", tool.output_schema.as_deref().map(pretty).unwrap_or_default()),
+        ("hints", tool.annotations.as_deref().map(pretty).unwrap_or_default()),
+    ])
+}
+
+/// A call as the command line has it.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    name: &'a str,
+    words: &'a [String],
+    server: Option<&'a str>,
+    timeout: Option<f64>,
+}
+
+async fn call(run: &Run, hub: &mut HubClient, view: &View, asked: Asked<'_>) -> Result<Exit, Failure> {
+    let tool = path(view, &format!("/tools/{}", segment(asked.name)));
+    let words = match asked.words {
+        [only] if only == "-" => &[or_stdin(only.clone())?],
+        words => words,
+    };
+    // Only the schema knows what `x=5` is; a whole object says it itself.
+    let needs_schema = words.iter().any(|word| !word.trim_start().starts_with('{'));
+    let schema = if needs_schema { schema(run, hub, &tool, asked.server).await? } else { Value::Null };
+    let body = CallBody {
+        arguments: keyvalue::arguments(words, &schema)?,
+        server_name: asked.server.map(str::to_owned),
+        timeout_ms: asked.timeout.map(milliseconds),
+        idempotency_key: None,
+    };
+    let said: Value = hub.call(&format!("{tool}/call"), &body).await?;
+    let reply: CallReply = serde_json::from_value(said.clone()).map_err(|error| {
+        Failure::new(Exit::Unexpected, "the hub's answer cannot be read").caused_by(&error)
+    })?;
+    for receipt in &reply.receipts {
+        let (argument, rule) = (&receipt.argument, &receipt.rule);
+        run.output.talk(&format!("note: {argument}: {} → {} ({rule})", receipt.from, receipt.to));
+    }
+    if run.output.json {
+        run.output.value(&said)?;
+    } else if reply.is_error {
+        return Err(Failure::new(Exit::ToolError, format!("the tool `{}` failed", reply.tool_name))
+            .because([reply.result]));
+    } else {
+        run.output.text(&reply.result)?;
+    }
+    Ok(Exit::of_outcome(reply.outcome))
+}
+
+/// The tool's schema. One that is not known may come with a first contact; if it does not, the
+/// call itself says what is wrong.
+async fn schema(run: &Run, hub: &mut HubClient, tool: &str, server: Option<&str>) -> Result<Value, Failure> {
+    let query = server.map(|name| format!("?server_name={}", value(name))).unwrap_or_default();
+    let path = format!("{tool}{query}");
+    let mut item = hub.get::<ToolItem<'static>>(&path).await;
+    if item.as_ref().is_err_and(|failure| failure.exit() == Exit::Unknown) {
+        run.settled(hub).await?;
+        item = hub.get(&path).await;
+    }
+    match item {
+        Ok(item) => Ok(item.schema.into_owned()),
+        Err(failure) if failure.exit() == Exit::Unknown => Ok(Value::Null),
+        Err(failure) => Err(failure),
+    }
+}
