@@ -11,6 +11,7 @@
 //! * A required parameter without a value is reported as missing, never filled up.
 //! * No text makes it panic; all ranges lie on character boundaries.
 
+mod arithmetic;
 mod dates;
 mod figures;
 mod fill;
@@ -19,6 +20,7 @@ mod parameters;
 mod phrases;
 mod reading;
 mod remainder;
+mod texts;
 mod typed;
 
 pub(crate) use fill::{Filled, fill};

@@ -1,6 +1,8 @@
 //! Which tools a query may mean.
 
 mod index;
+#[cfg(test)]
+mod tests;
 pub(crate) mod words;
 
 #[cfg(test)]

@@ -10,13 +10,10 @@ use jiff::civil::DateTime;
 use serde_json::Value;
 
 use super::figures;
-use super::numbers::currency;
-use super::parameters::{Direction, Kind, Parameter, Parameters, Role};
-use super::phrases::{phrases, suits, value_of, without_parameter_word};
-use super::reading::{Found, Reading, Thing, overlap};
-use super::remainder::{FreeText, remainder};
-use super::typed;
-use crate::search::words::{Word, is_filler};
+use super::parameters::{Kind, Parameter, Parameters};
+use super::reading::{Reading, Thing, overlap};
+use super::{texts, typed};
+use crate::search::words::Word;
 
 /// What extraction found for one tool.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -112,11 +109,11 @@ pub(crate) fn fill(
     choices(&mut filling, names_tool);
     switches(&mut filling, names_tool);
     figures::assign(&mut filling);
-    named_quotes(&mut filling);
-    by_phrase(&mut filling, parameters, names_tool);
-    units(&mut filling);
-    let quotes_took = quotes(&mut filling);
-    let rest = free_text(&mut filling, names_tool, quotes_took);
+    texts::named_quotes(&mut filling);
+    texts::by_phrase(&mut filling, parameters, names_tool);
+    texts::units(&mut filling);
+    let quotes_took = texts::quotes(&mut filling);
+    let rest = texts::free_text(&mut filling, names_tool, quotes_took);
     finish(filling, rest)
 }
 
@@ -201,7 +198,7 @@ fn list(text: &str) -> Value {
 }
 
 /// A text as the value of a text parameter, which may be a list of texts.
-fn text_value(text: String, parameter: &Parameter) -> Value {
+pub(super) fn text_value(text: String, parameter: &Parameter) -> Value {
     if parameter.is_list() { list(&text) } else { text.into() }
 }
 
@@ -282,235 +279,4 @@ fn switches(filling: &mut Filling<'_>, names_tool: &dyn Fn(&Word) -> bool) {
             }
         }
     }
-}
-
-/// `title "Shopping"`: a quotation right after the name of a parameter.
-fn named_quotes(filling: &mut Filling<'_>) {
-    for place in filling.open(Parameter::takes_text) {
-        let parameter = &filling.parameters[place];
-        let found = filling.reading.things.iter().find_map(|found| {
-            let Thing::Quote(inside) = &found.thing else { return None };
-            let mut before =
-                filling.reading.words.iter().rev().filter(|word| word.range.end <= found.range.start);
-            let word = before.find(|word| !matches!(word.lower.as_str(), "is" | "of" | "the" | "as"))?;
-            let near = filling.reading.text[word.range.end..found.range.start].len() <= 8;
-            (near && parameter.stems.contains(&word.stem) && filling.is_free(&found.range))
-                .then(|| (inside.clone(), word.range.start..found.range.end))
-        });
-        if let Some((inside, range)) = found {
-            let value = text_value(inside, &filling.parameters[place]);
-            filling.set(place, value, range);
-        }
-    }
-}
-
-/// What prepositions say: "from X to Y", "in X", "by X", "saying X".
-fn by_phrase(filling: &mut Filling<'_>, parameters: &Parameters, names_tool: &dyn Fn(&Word) -> bool) {
-    let mut phrases = phrases(filling.reading);
-    between(filling, &mut phrases);
-    let open_texts = filling.open(|parameter| parameter.is_required && is_free_text(parameter)).len();
-    let mut offers: Vec<(u32, usize, usize, Range<usize>)> = Vec::new();
-    for (p, phrase) in phrases.iter_mut().enumerate() {
-        phrase.content = unused_part(filling, &phrase.content);
-        if is_only_tool(filling, &phrase.content, names_tool) {
-            continue;
-        }
-        for place in filling.open(Parameter::takes_text) {
-            let parameter = &parameters.list[place];
-            let named = without_parameter_word(filling.reading, &phrase.content, parameter);
-            let score = suits(&phrase.opener, parameter);
-            let (score, content) = match named {
-                Some(content) => (score.max(4) + 6, content),
-                None => (score, phrase.content.clone()),
-            };
-            // The one free text takes the rest of the query as a whole, not the part after a preposition.
-            let takes_rest = parameter.is_required && is_free_text(parameter) && open_texts == 1;
-            let reads_on =
-                takes_rest && matches!(parameter.role, Role::Query | Role::Body | Role::Topic | Role::Name);
-            let enough = if parameter.is_required && !reads_on { 2 } else { 5 };
-            if score >= enough && !(takes_rest && parameter.role == Role::Query && score < 10) {
-                offers.push((score, place, p, content));
-            }
-        }
-    }
-    offers.sort_by_key(|(score, place, p, _)| {
-        (u32::MAX - score, !parameters.list[*place].is_required, *place, *p)
-    });
-    for (_, place, p, content) in offers {
-        if filling.values[place].is_some() || !filling.is_free(&content) {
-            continue;
-        }
-        if let Some(text) = value_of(filling.reading, &content, &parameters.list[place]) {
-            let value = text_value(text, &parameters.list[place]);
-            filling.set(place, value, phrases[p].whole.clone());
-        }
-    }
-}
-
-/// A phrase without the words at its end that other arguments took: "to the station walking".
-fn unused_part(filling: &Filling<'_>, content: &Range<usize>) -> Range<usize> {
-    let inside = |word: &&Word| content.start <= word.range.start && word.range.end <= content.end;
-    let last_free = filling.reading.words.iter().filter(inside).rfind(|word| filling.is_free(&word.range));
-    let has_used = filling.used.iter().any(|used| overlap(used, content));
-    match last_free {
-        Some(last) if has_used => content.start..last.range.end,
-        _ => content.clone(),
-    }
-}
-
-/// "between Paris and Rome" is from one to the other.
-fn between(filling: &mut Filling<'_>, phrases: &mut Vec<super::phrases::Phrase>) {
-    let ends = filling.open(|parameter| {
-        parameter.takes_text() && parameter.role == Role::Place || parameter.direction.is_some()
-    });
-    let Some(at) = phrases.iter().position(|phrase| phrase.opener == "between") else { return };
-    let content = phrases[at].content.clone();
-    let text = &filling.reading.text[content.clone()];
-    if let ([first, second, ..], Some(and)) = (ends.as_slice(), text.find(" and ")) {
-        let (first, second) = ((*first).min(*second), (*first).max(*second));
-        let (one, other) = (text[..and].trim().to_owned(), text[and + 5..].trim().to_owned());
-        if filling.is_free(&content) && !one.is_empty() && !other.is_empty() {
-            filling.set(first, one.into(), phrases[at].whole.clone());
-            filling.set(second, other.into(), phrases[at].whole.clone());
-        }
-    }
-    phrases.remove(at);
-}
-
-fn is_only_tool(filling: &Filling<'_>, content: &Range<usize>, names_tool: &dyn Fn(&Word) -> bool) -> bool {
-    let inside = filling.reading.words.iter().filter(|word| overlap(&word.range, content));
-    let mut inside = inside.peekable();
-    inside.peek().is_some() && inside.all(|word| names_tool(word) || word.is_filler())
-}
-
-/// The unit of the number is where a conversion starts: "convert 100 km to miles".
-fn units(filling: &mut Filling<'_>) {
-    let is_unit = |parameter: &Parameter| {
-        parameter.kind == Kind::Text
-            && matches!(parameter.role, Role::Unit | Role::Currency)
-            && parameter.direction != Some(Direction::To)
-    };
-    counted_in(filling);
-    for place in filling.open(is_unit) {
-        let of_money = filling.parameters[place].role == Role::Currency;
-        let found = filling.reading.things.iter().find_map(|found| {
-            let Thing::Figure(figure) = &found.thing else { return None };
-            if let Some(code) = figure.money.filter(|_| of_money) {
-                return Some((code.to_owned(), found.range.clone()));
-            }
-            let unit = figure.unit.as_ref()?;
-            let range = unit.range.start..end_of_unit(filling, unit.range.end);
-            let text = filling.reading.text[range.clone()].to_owned();
-            if of_money { currency(&text).map(|code| (code.to_owned(), range)) } else { Some((text, range)) }
-        });
-        if let Some((text, range)) = found {
-            filling.set(place, text.into(), range);
-        }
-    }
-}
-
-/// "how many miles are 5 km": the counted unit is where the conversion goes to.
-fn counted_in(filling: &mut Filling<'_>) {
-    let is_target = |parameter: &Parameter| {
-        parameter.kind == Kind::Text
-            && parameter.role == Role::Unit
-            && parameter.direction == Some(Direction::To)
-    };
-    let words = &filling.reading.words;
-    let counted = words
-        .windows(3)
-        .find(|run| run[0].lower == "how" && matches!(run[1].lower.as_str(), "many" | "much"));
-    if let (Some(place), Some(run)) = (filling.open(is_target).first().copied(), counted)
-        && filling.is_free(&run[2].range)
-    {
-        let unit = filling.reading.text[run[2].range.clone()].to_owned();
-        filling.set(place, unit.into(), run[0].range.start..run[2].range.end);
-    }
-}
-
-/// Units may be two or three words: "100 square meters to acres".
-fn end_of_unit(filling: &Filling<'_>, end: usize) -> usize {
-    let after = filling.reading.words.iter().filter(|word| word.range.start >= end);
-    let more = after.take(2).take_while(|word| !word.is_filler() && filling.is_free(&word.range));
-    more.filter(|word| !filling.reading.text[end..word.range.start].contains([',', '.', '?']))
-        .last()
-        .map_or(end, |word| word.range.end)
-}
-
-/// Whether a parameter can take any text.
-fn is_free_text(parameter: &Parameter) -> bool {
-    let typed = [
-        Role::Url,
-        Role::Email,
-        Role::When,
-        Role::Duration,
-        Role::Expression,
-        Role::Unit,
-        Role::Currency,
-        Role::Sql,
-        Role::Color,
-    ];
-    parameter.takes_text() && !typed.contains(&parameter.role)
-}
-
-/// "the folder src": a bare word is a path only after a word that says so.
-fn is_path_text(filling: &Filling<'_>, free: &FreeText) -> bool {
-    let start = free.ranges.first().map_or(0, |range| range.start);
-    let before = filling.reading.words.iter().rev().find(|word| word.range.end <= start);
-    let says_so =
-        before.is_some_and(|word| matches!(word.stem.as_str(), "file" | "folder" | "directori" | "path"));
-    says_so && !free.text.contains(char::is_whitespace)
-}
-
-/// Quotations that nothing has taken go to the required texts, in order.
-fn quotes(filling: &mut Filling<'_>) -> bool {
-    let mut took = false;
-    let quotes: Vec<Found> = filling.reading.things.to_vec();
-    for found in quotes {
-        let Thing::Quote(inside) = found.thing else { continue };
-        if !filling.is_free(&found.range) {
-            continue;
-        }
-        let open = filling.open(|parameter| {
-            is_free_text(parameter) && (parameter.is_required || parameter.role == Role::Query)
-        });
-        if let Some(place) = open.into_iter().next() {
-            let value = text_value(inside, &filling.parameters[place]);
-            filling.set(place, value, found.range);
-            took = true;
-        }
-    }
-    took
-}
-
-/// The free rest of the query becomes the first required text that is still open, or an optional question.
-fn free_text(
-    filling: &mut Filling<'_>,
-    names_tool: &dyn Fn(&Word) -> bool,
-    quotes_took: bool,
-) -> Vec<Range<usize>> {
-    let open = filling.open(|parameter| {
-        is_free_text(parameter) && (parameter.is_required || parameter.role == Role::Query && !quotes_took)
-    });
-    let Some(place) = open.first().copied() else { return Vec::new() };
-    let parameter = filling.parameters[place].clone();
-    let Some(free) = remainder(filling.reading, &filling.used, parameter.role, names_tool) else {
-        return Vec::new();
-    };
-    // "title: text" is both at once.
-    if let ([title, body, ..], Some((head, tail))) = (open.as_slice(), free.text.split_once(": ")) {
-        if filling.parameters[*body].is_required {
-            filling.values[*title] = Some(head.trim().into());
-            filling.values[*body] = Some(tail.trim().into());
-            return free.ranges;
-        }
-    }
-    let fits = parameter.role != Role::Path || is_path_text(filling, &free);
-    let says_something =
-        free.text.chars().any(char::is_alphanumeric) && !is_filler(&free.text.to_lowercase());
-    if !fits || !says_something {
-        return Vec::new();
-    }
-    filling.values[place] = Some(text_value(free.text, &parameter));
-    free.ranges
 }

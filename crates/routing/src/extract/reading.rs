@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::arithmetic;
 use super::dates::{self, When};
 use super::numbers::{self, Figure};
 use crate::search::words::{Word, is_filler, stem, words};
@@ -137,7 +138,7 @@ impl<'a> Reading<'a> {
             add(range, Thing::Figure(figure));
         }
         things.sort_by_key(|found| found.range.start);
-        let expression = numbers::expression(text).filter(|expression| {
+        let expression = arithmetic::expression(text).filter(|expression| {
             let inside = |found: &Found| {
                 !matches!(found.thing, Thing::Figure(_)) && overlap(&found.range, &expression.range)
             };

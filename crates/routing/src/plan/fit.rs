@@ -88,7 +88,7 @@ pub(crate) fn fit(reading: &Reading<'_>, candidate: &Candidate, now: DateTime) -
     if filled.is_special {
         confidence += SPECIAL_BONUS;
     }
-    if asks_how_to(reading) && !(all_typed && !filled.arguments.is_empty()) {
+    if asks_how_to(reading) && (!all_typed || filled.arguments.is_empty()) {
         confidence -= HOW_TO_COST;
     }
     if wants_other_deed(&said, &name, &known) {

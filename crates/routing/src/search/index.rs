@@ -222,7 +222,8 @@ fn terms(query: &str) -> (Vec<String>, Vec<String>) {
 
 /// At most the given bytes of a text, cut between characters.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 impl Document {
