@@ -34,9 +34,9 @@ pub(crate) enum Exit {
     Late = 10,
     /// The hub refuses: the name is taken, the path is not allowed, the address is in use.
     Refused = 11,
-    /// A person ended it (SIGINT), by the shell's rule of 128 and the signal's number.
+    /// A person ended it (SIGINT) before it was done, by the shell's rule of 128 and the signal's number.
     Interrupted = 130,
-    /// A program ended it (SIGTERM).
+    /// A program ended it (SIGTERM) before it was done.
     Terminated = 143,
 }
 

@@ -49,8 +49,9 @@ async fn serving(run: &Run, host: &Host, listening: Listening) -> Result<Exit, F
             Ok(Err(error)) => Err(Failure::of(Exit::Unexpected, &error)),
             Err(error) => Err(Failure::of(Exit::Unexpected, &error)),
         },
-        // The task goes on until open requests are answered; it ends with the hub.
-        () = run.stop.cancelled() => Err(Failure::silent(Exit::Interrupted)),
+        // Being told to end is how this ends well. The task goes on until open requests are
+        // answered; it ends with the hub.
+        () = run.stop.cancelled() => Ok(Exit::Ok),
     }
 }
 

@@ -1,0 +1,8 @@
+//! The binary as a person and a shell see it: what it prints, how it ends, what it leaves.
+//!
+//! Servers are fixtures without an SDK, as commands of `mcp.json`: nothing is installed here.
+
+mod calls;
+mod hubs;
+mod settings;
+mod support;
