@@ -1,5 +1,7 @@
 //! A script in the drop folder is a tool, at once, without a process.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::time::Duration;
 
 use dormouse::{Confidence, FeatureSource, RegisterError, Scope, ServerName, ServerState};

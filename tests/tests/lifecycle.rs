@@ -1,5 +1,7 @@
 //! Wake, lease, sleep, fail, leave: with real processes, seen from the public API.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::time::Duration;
 
 use dormouse::{CallError, Event, IdleSetting, Never, Outcome, ServerName, ServerState};

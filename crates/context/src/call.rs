@@ -98,6 +98,7 @@ impl Context {
 
     /// The arguments as the tool wants them. Where the schema is only read from a source that
     /// leaves something open, the server has the last word.
+    #[expect(clippy::result_large_err, reason = "once a call, and a box would show in the public error")]
     fn repaired(&self, tool: &ToolRef, arguments: Arguments) -> Result<(Arguments, Vec<Receipt>), CallError> {
         let entry = tool.entry();
         let guessed =

@@ -45,8 +45,6 @@ impl Policy {
             return self.long_retry;
         }
         let doublings = failures.saturating_sub(1).min(16);
-        self.first_delay
-            .saturating_mul(1 << doublings)
-            .min(self.longest_delay)
+        self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay)
     }
 }

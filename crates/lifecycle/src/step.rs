@@ -138,11 +138,7 @@ pub struct Life {
 impl Life {
     /// A version that was never started.
     pub fn new(wanted: Wanted) -> Self {
-        Self {
-            wanted,
-            phase: Phase::Dormant,
-            failures: 0,
-        }
+        Self { wanted, phase: Phase::Dormant, failures: 0 }
     }
 
     /// Takes one event.
@@ -170,36 +166,20 @@ impl Life {
                 (self.phase, Action::None)
             }
 
-            (P::Starting { waiting }, E::CallArrived) => (
-                P::Starting {
-                    waiting: waiting + 1,
-                },
-                Action::None,
-            ),
+            (P::Starting { waiting }, E::CallArrived) => (P::Starting { waiting: waiting + 1 }, Action::None),
             // The last waiter gave up: the start goes on, its result is warm for the next.
-            (P::Starting { waiting }, E::LeaseReturned { .. }) => (
-                P::Starting {
-                    waiting: waiting.saturating_sub(1),
-                },
-                Action::None,
-            ),
+            (P::Starting { waiting }, E::LeaseReturned { .. }) => {
+                (P::Starting { waiting: waiting.saturating_sub(1) }, Action::None)
+            }
             (P::Starting { waiting }, E::Started) => return Ok(self.running(waiting, policy)),
             (P::Starting { .. }, E::StartFailed) => return Ok(self.failed(policy)),
             (P::Starting { .. }, E::Detach) => (P::Stopping { then: Then::Sleep }, Action::Stop),
             (P::Starting { .. }, E::Retire) => (P::Stopping { then: Then::Leave }, Action::Stop),
-            (P::Starting { .. }, E::Wake | E::IdleElapsed | E::RetryElapsed) => {
-                (self.phase, Action::None)
-            }
+            (P::Starting { .. }, E::Wake | E::IdleElapsed | E::RetryElapsed) => (self.phase, Action::None),
 
-            (P::Running { leases }, E::CallArrived) => {
-                (P::Running { leases: leases + 1 }, Action::None)
-            }
+            (P::Running { leases }, E::CallArrived) => (P::Running { leases: leases + 1 }, Action::None),
             (P::Running { leases }, E::LeaseReturned { served }) => {
-                let failures = if served {
-                    0
-                } else {
-                    self.failures.saturating_add(1)
-                };
+                let failures = if served { 0 } else { self.failures.saturating_add(1) };
                 return Ok(Self { failures, ..self }.running(leases.saturating_sub(1), policy));
             }
             (P::Running { leases: 0 }, E::IdleElapsed) if self.may_sleep(policy) => {
@@ -216,91 +196,41 @@ impl Life {
             (P::Running { leases }, E::Retire) => stop(leases, Then::Leave),
             (P::Running { .. }, E::Wake | E::RetryElapsed) => (self.phase, Action::None),
 
-            (P::Draining { .. }, E::CallArrived) if stopped => {
-                (self.phase, refuse(Refusal::Stopped))
-            }
+            (P::Draining { .. }, E::CallArrived) if stopped => (self.phase, refuse(Refusal::Stopped)),
             // A call wants it after all: nothing is gained by stopping first.
-            (
-                P::Draining {
-                    leases,
-                    then: Then::Sleep | Then::Wake { .. },
-                },
-                E::CallArrived,
-            ) => (P::Running { leases: leases + 1 }, Action::None),
-            (
-                P::Draining {
-                    then: Then::Leave, ..
-                },
-                E::CallArrived,
-            ) => (self.phase, refuse(Refusal::Leaving)),
-            (P::Draining { leases, then }, E::LeaseReturned { .. }) => {
-                stop(leases.saturating_sub(1), then)
+            (P::Draining { leases, then: Then::Sleep | Then::Wake { .. } }, E::CallArrived) => {
+                (P::Running { leases: leases + 1 }, Action::None)
             }
+            (P::Draining { then: Then::Leave, .. }, E::CallArrived) => (self.phase, refuse(Refusal::Leaving)),
+            (P::Draining { leases, then }, E::LeaseReturned { .. }) => stop(leases.saturating_sub(1), then),
             (P::Draining { then, .. }, E::Exited) => return Ok(self.ended(then)),
             (P::Draining { leases, .. }, E::Retire) => stop(leases, Then::Leave),
-            (
-                P::Draining {
-                    leases,
-                    then: Then::Sleep | Then::Wake { .. },
-                },
-                E::Wake,
-            ) if !stopped => (P::Running { leases }, Action::None),
+            (P::Draining { leases, then: Then::Sleep | Then::Wake { .. } }, E::Wake) if !stopped => {
+                (P::Running { leases }, Action::None)
+            }
             (P::Draining { .. }, E::Detach | E::Wake | E::IdleElapsed | E::RetryElapsed) => {
                 (self.phase, Action::None)
             }
 
-            (P::Stopping { .. }, E::CallArrived) if stopped => {
-                (self.phase, refuse(Refusal::Stopped))
+            (P::Stopping { .. }, E::CallArrived) if stopped => (self.phase, refuse(Refusal::Stopped)),
+            (P::Stopping { then: Then::Leave }, E::CallArrived) => (self.phase, refuse(Refusal::Leaving)),
+            (P::Stopping { then: Then::Sleep }, E::CallArrived) => {
+                (P::Stopping { then: Then::Wake { waiting: 1 } }, Action::None)
             }
-            (P::Stopping { then: Then::Leave }, E::CallArrived) => {
-                (self.phase, refuse(Refusal::Leaving))
+            (P::Stopping { then: Then::Wake { waiting } }, E::CallArrived) => {
+                (P::Stopping { then: Then::Wake { waiting: waiting + 1 } }, Action::None)
             }
-            (P::Stopping { then: Then::Sleep }, E::CallArrived) => (
-                P::Stopping {
-                    then: Then::Wake { waiting: 1 },
-                },
-                Action::None,
-            ),
-            (
-                P::Stopping {
-                    then: Then::Wake { waiting },
-                },
-                E::CallArrived,
-            ) => (
-                P::Stopping {
-                    then: Then::Wake {
-                        waiting: waiting + 1,
-                    },
-                },
-                Action::None,
-            ),
-            (P::Stopping { then: Then::Sleep }, E::Wake) if !stopped => (
-                P::Stopping {
-                    then: Then::Wake { waiting: 0 },
-                },
-                Action::None,
-            ),
-            (
-                P::Stopping {
-                    then: Then::Wake { waiting },
-                },
-                E::LeaseReturned { .. },
-            ) => (
-                P::Stopping {
-                    then: Then::Wake {
-                        waiting: waiting.saturating_sub(1),
-                    },
-                },
-                Action::None,
-            ),
+            (P::Stopping { then: Then::Sleep }, E::Wake) if !stopped => {
+                (P::Stopping { then: Then::Wake { waiting: 0 } }, Action::None)
+            }
+            (P::Stopping { then: Then::Wake { waiting } }, E::LeaseReturned { .. }) => {
+                (P::Stopping { then: Then::Wake { waiting: waiting.saturating_sub(1) } }, Action::None)
+            }
             (P::Stopping { then }, E::Exited) => return Ok(self.ended(then)),
             (P::Stopping { .. }, E::Retire) => (P::Stopping { then: Then::Leave }, Action::None),
-            (
-                P::Stopping {
-                    then: Then::Sleep | Then::Wake { .. },
-                },
-                E::Detach,
-            ) => (P::Stopping { then: Then::Sleep }, Action::None),
+            (P::Stopping { then: Then::Sleep | Then::Wake { .. } }, E::Detach) => {
+                (P::Stopping { then: Then::Sleep }, Action::None)
+            }
             (
                 P::Stopping { .. },
                 E::Detach | E::Wake | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. },
@@ -321,10 +251,9 @@ impl Life {
             (P::Waiting, E::IdleElapsed | E::LeaseReturned { .. }) => (P::Waiting, Action::None),
 
             (P::Gone, E::CallArrived | E::Wake) => (P::Gone, refuse(Refusal::Leaving)),
-            (
-                P::Gone,
-                E::Detach | E::Retire | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. },
-            ) => (P::Gone, Action::None),
+            (P::Gone, E::Detach | E::Retire | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. }) => {
+                (P::Gone, Action::None)
+            }
 
             (phase, event @ (E::Started | E::StartFailed | E::Exited)) => {
                 return Err(IllegalStep { phase, event });
@@ -334,25 +263,19 @@ impl Life {
     }
 
     fn may_sleep(&self, policy: &Policy) -> bool {
-        self.wanted == Wanted::Stopped
-            || (self.wanted == Wanted::OnDemand && policy.idle != Idle::Never)
+        self.wanted == Wanted::Stopped || (self.wanted == Wanted::OnDemand && policy.idle != Idle::Never)
     }
 
     /// Attached with so many leases; without any the linger begins.
     fn running(self, leases: u32, policy: &Policy) -> (Self, Action) {
-        let running = Self {
-            phase: Phase::Running { leases },
-            ..self
-        };
+        let running = Self { phase: Phase::Running { leases }, ..self };
         match policy.idle {
             _ if leases > 0 => (running, Action::None),
             _ if self.wanted == Wanted::Stopped => self.at(stop(0, Then::Sleep)),
             Idle::After(linger) if self.wanted == Wanted::OnDemand && linger.is_zero() => {
                 self.at(stop(0, Then::Sleep))
             }
-            Idle::After(linger) if self.wanted == Wanted::OnDemand => {
-                (running, Action::ArmIdle(linger))
-            }
+            Idle::After(linger) if self.wanted == Wanted::OnDemand => (running, Action::ArmIdle(linger)),
             Idle::After(_) | Idle::Never => (running, Action::None),
         }
     }
@@ -362,27 +285,13 @@ impl Life {
         let failures = self.failures.saturating_add(1);
         let failed = Self { failures, ..self };
         match self.wanted {
-            Wanted::Stopped => (
-                Self {
-                    phase: Phase::Dormant,
-                    ..failed
-                },
-                Action::None,
-            ),
-            Wanted::OnDemand if failures < policy.open_after => (
-                Self {
-                    phase: Phase::Down,
-                    ..failed
-                },
-                Action::None,
-            ),
-            Wanted::OnDemand | Wanted::Always => (
-                Self {
-                    phase: Phase::Waiting,
-                    ..failed
-                },
-                Action::ArmRetry(policy.delay(failures)),
-            ),
+            Wanted::Stopped => (Self { phase: Phase::Dormant, ..failed }, Action::None),
+            Wanted::OnDemand if failures < policy.open_after => {
+                (Self { phase: Phase::Down, ..failed }, Action::None)
+            }
+            Wanted::OnDemand | Wanted::Always => {
+                (Self { phase: Phase::Waiting, ..failed }, Action::ArmRetry(policy.delay(failures)))
+            }
         }
     }
 
@@ -408,19 +317,12 @@ impl Life {
                 self.at((Phase::Starting { waiting: 0 }, Action::Start))
             }
             (Wanted::OnDemand, Phase::Running { leases }) => self.running(leases, policy),
-            (
-                Wanted::Always,
-                Phase::Draining {
-                    leases,
-                    then: Then::Sleep,
-                },
-            ) => self.at((Phase::Running { leases }, Action::None)),
-            (Wanted::Always, Phase::Stopping { then: Then::Sleep }) => self.at((
-                Phase::Stopping {
-                    then: Then::Wake { waiting: 0 },
-                },
-                Action::None,
-            )),
+            (Wanted::Always, Phase::Draining { leases, then: Then::Sleep }) => {
+                self.at((Phase::Running { leases }, Action::None))
+            }
+            (Wanted::Always, Phase::Stopping { then: Then::Sleep }) => {
+                self.at((Phase::Stopping { then: Then::Wake { waiting: 0 } }, Action::None))
+            }
             (_, phase) => self.at((phase, Action::None)),
         }
     }
@@ -430,14 +332,7 @@ impl Life {
     }
 
     fn forgiven(self, phase: Phase) -> (Self, Action) {
-        (
-            Self {
-                phase,
-                failures: 0,
-                ..self
-            },
-            Action::None,
-        )
+        (Self { phase, failures: 0, ..self }, Action::None)
     }
 }
 

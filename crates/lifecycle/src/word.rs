@@ -15,9 +15,7 @@ impl Life {
             Phase::Running { .. } if self.failures >= policy.warn_after => ServerState::Warning,
             Phase::Running { .. } => ServerState::Healthy,
             Phase::Draining { .. } | Phase::Stopping { .. } => ServerState::Disconnecting,
-            Phase::Waiting
-                if self.wanted == Wanted::Always && self.failures < policy.give_up_after =>
-            {
+            Phase::Waiting if self.wanted == Wanted::Always && self.failures < policy.give_up_after => {
                 ServerState::Reconnecting
             }
             // Nobody tries again by itself before the next call, or not for long.

@@ -1,5 +1,7 @@
 //! The whole table as a snapshot, races by name, and the balance of starts and ends.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,18 +16,10 @@ const PHASES: [Phase; 14] = [
     Phase::Running { leases: 0 },
     Phase::Running { leases: 1 },
     Phase::Running { leases: 2 },
-    Phase::Draining {
-        leases: 1,
-        then: Then::Sleep,
-    },
-    Phase::Draining {
-        leases: 2,
-        then: Then::Leave,
-    },
+    Phase::Draining { leases: 1, then: Then::Sleep },
+    Phase::Draining { leases: 2, then: Then::Leave },
     Phase::Stopping { then: Then::Sleep },
-    Phase::Stopping {
-        then: Then::Wake { waiting: 1 },
-    },
+    Phase::Stopping { then: Then::Wake { waiting: 1 } },
     Phase::Stopping { then: Then::Leave },
     Phase::Waiting,
     Phase::Down,
@@ -58,21 +52,8 @@ fn the_table_is_as_reviewed() {
             for failures in [0, 3] {
                 writeln!(table, "{wanted:?}, {phase:?}, {failures} failures").unwrap();
                 for event in EVENTS {
-                    let line = match (Life {
-                        wanted,
-                        phase,
-                        failures,
-                    })
-                    .step(event, &policy)
-                    {
-                        Ok((life, Action::None))
-                            if life
-                                == (Life {
-                                    wanted,
-                                    phase,
-                                    failures,
-                                }) =>
-                        {
+                    let line = match (Life { wanted, phase, failures }).step(event, &policy) {
+                        Ok((life, Action::None)) if life == (Life { wanted, phase, failures }) => {
                             continue;
                         }
                         Ok((life, action)) => {
@@ -112,10 +93,7 @@ fn a_hundred_calls_make_one_start() {
         life = next;
     }
     assert_eq!((starts, life.phase), (1, Phase::Starting { waiting: 100 }));
-    assert_eq!(
-        life.step(Started, &Policy::default()).unwrap().0.phase,
-        Phase::Running { leases: 100 }
-    );
+    assert_eq!(life.step(Started, &Policy::default()).unwrap().0.phase, Phase::Running { leases: 100 });
 }
 
 #[test]
@@ -138,13 +116,7 @@ fn call_during_stop_starts_again_after_exit() {
 fn a_replaced_version_finishes_its_calls_first() {
     check(
         &[CallArrived, Started, CallArrived, Retire, BACK],
-        (
-            Phase::Draining {
-                leases: 1,
-                then: Then::Leave,
-            },
-            Action::None,
-        ),
+        (Phase::Draining { leases: 1, then: Then::Leave }, Action::None),
     );
     check(
         &[CallArrived, Started, CallArrived, Retire, BACK, BACK],
@@ -152,49 +124,22 @@ fn a_replaced_version_finishes_its_calls_first() {
     );
     check(
         &[CallArrived, Started, CallArrived, Retire, CallArrived],
-        (
-            Phase::Draining {
-                leases: 2,
-                then: Then::Leave,
-            },
-            Action::Refuse(Refusal::Leaving),
-        ),
+        (Phase::Draining { leases: 2, then: Then::Leave }, Action::Refuse(Refusal::Leaving)),
     );
 }
 
 #[test]
 fn detach_of_a_busy_server_waits_for_its_calls() {
-    check(
-        &[CallArrived, Started, Detach],
-        (
-            Phase::Draining {
-                leases: 1,
-                then: Then::Sleep,
-            },
-            Action::None,
-        ),
-    );
+    check(&[CallArrived, Started, Detach], (Phase::Draining { leases: 1, then: Then::Sleep }, Action::None));
 }
 
 #[test]
 fn three_failures_open_the_breaker_and_the_back_off_closes_it() {
-    let two = [
-        CallArrived,
-        StartFailed,
-        CallArrived,
-        StartFailed,
-        CallArrived,
-    ];
+    let two = [CallArrived, StartFailed, CallArrived, StartFailed, CallArrived];
     check(&two, (Phase::Starting { waiting: 1 }, Action::Start));
     let three = [&two[..], &[StartFailed]].concat();
-    check(
-        &three,
-        (Phase::Waiting, Action::ArmRetry(Duration::from_secs(4))),
-    );
-    check(
-        &[&three[..], &[CallArrived]].concat(),
-        (Phase::Waiting, Action::Refuse(Refusal::Open)),
-    );
+    check(&three, (Phase::Waiting, Action::ArmRetry(Duration::from_secs(4))));
+    check(&[&three[..], &[CallArrived]].concat(), (Phase::Waiting, Action::Refuse(Refusal::Open)));
     check(
         &[&three[..], &[RetryElapsed, CallArrived]].concat(),
         (Phase::Starting { waiting: 1 }, Action::Start),
@@ -203,21 +148,11 @@ fn three_failures_open_the_breaker_and_the_back_off_closes_it() {
 
 #[test]
 fn zero_linger_stops_with_the_last_lease() {
-    let policy = Policy {
-        idle: Idle::After(Duration::ZERO),
-        ..Policy::default()
-    };
-    let mut life = Life {
-        wanted: Wanted::OnDemand,
-        phase: Phase::Running { leases: 1 },
-        failures: 0,
-    };
+    let policy = Policy { idle: Idle::After(Duration::ZERO), ..Policy::default() };
+    let mut life = Life { wanted: Wanted::OnDemand, phase: Phase::Running { leases: 1 }, failures: 0 };
     let action;
     (life, action) = life.step(BACK, &policy).unwrap();
-    assert_eq!(
-        (life.phase, action),
-        (Phase::Stopping { then: Then::Sleep }, Action::Stop)
-    );
+    assert_eq!((life.phase, action), (Phase::Stopping { then: Then::Sleep }, Action::Stop));
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The lightest MCP server on standard input and output: benchmarks measure the hub, not it.
 
-#![expect(clippy::print_stdout, reason = "stdout is the wire")]
-
 use std::io::{BufRead as _, Write as _};
 
 use serde_json::{Value, json};
