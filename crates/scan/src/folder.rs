@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use serde::{Deserialize, Serialize};
-
-use crate::record::{Record, VERSION};
+use crate::record;
 use crate::scan::{ScanError, Scanned, scan_file};
 
 /// What a scan of a folder found.
@@ -31,12 +29,12 @@ pub struct Cache {
 }
 
 /// Identifies a version of a file without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    seconds: i64,
-    nanoseconds: i64,
-    size: u64,
-    inode: u64,
+    pub(crate) seconds: i64,
+    pub(crate) nanoseconds: i64,
+    pub(crate) size: u64,
+    pub(crate) inode: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -85,13 +83,8 @@ impl Cache {
     /// Reads a cache file. A missing, broken or foreign file is an empty cache.
     pub fn load(file: &Path) -> Self {
         let Ok(bytes) = fs::read(file) else { return Self::default() };
-        let mut lines: Vec<&[u8]> =
-            bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-        if lines.is_empty() || lines.remove(0) != VERSION.as_bytes() {
-            return Self::default();
-        }
-        let read =
-            in_parallel(&lines, |line| serde_json::from_slice::<Record>(line).ok().map(Record::into_entry));
+        let Some(records) = record::records(&bytes) else { return Self::default() };
+        let read = in_parallel(&records, |record| record::entry(record));
         match read.into_iter().collect::<Option<HashMap<_, _>>>() {
             Some(entries) => Self { entries, changed: false },
             None => Self::default(),
@@ -118,13 +111,9 @@ impl Cache {
     }
 
     fn write(&self, file: &Path) -> io::Result<()> {
-        let mut out = BufWriter::new(fs::File::create(file)?);
-        writeln!(out, "{VERSION}")?;
-        for (path, entry) in &self.entries {
-            serde_json::to_writer(&mut out, &Record::of(path, entry))?;
-            out.write_all(b"\n")?;
-        }
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        let mut out = fs::File::create(file)?;
+        out.write_all(&record::file(self.entries.iter()))?;
+        out.sync_all()
     }
 
     /// Scans the direct children `*.py` of a folder; `__init__.py` and names with a leading dot are no scripts.

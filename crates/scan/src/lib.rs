@@ -10,6 +10,7 @@
 //! * Nothing is invented. What the source cannot tell is a [`Doubt`](dormouse_types::Doubt) with its line.
 //! * No text, however broken or deep, makes it panic or run for ever.
 
+mod codec;
 mod drift;
 mod folder;
 mod hash;

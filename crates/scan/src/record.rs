@@ -1,109 +1,253 @@
-//! The cache file: one line of JSON for the version, then one for each script.
+//! The cache file: its version, a checksum, then one record for each script.
 //!
-//! Lines are independent, so that a restart reads them on all cores; that is what makes ten
-//! thousand known scripts ready at once.
+//! Records are independent of one another, so that a restart reads them on all cores.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use dormouse_types::{Confidence, Doubt, Features, PythonNeeds};
-use serde::{Deserialize, Serialize};
+use dormouse_types::{
+    Confidence, Doubt, Features, Prompt, PythonNeeds, Resource, ResourceTemplate, Tool, ToolName,
+};
 
+use crate::codec::{Reader, Writer};
 use crate::folder::{Entry, Stamp};
 use crate::scan::{ScanError, Scanned, Script};
 use crate::sdk::Sdk;
 
 /// Changes whenever a scan would find something else in an unchanged file, or the format does.
-pub(crate) const VERSION: &str = concat!("dormouse-scan 1 ", env!("CARGO_PKG_VERSION"));
+const VERSION: &[u8] = concat!("dormouse-scan 1 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Record {
-    path: PathBuf,
-    stamp: Stamp,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    watched: Vec<(PathBuf, Stamp)>,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Server(Box<Server>),
-    NoServer(String),
-    Error(ScanError),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Server {
-    features: Features,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    doubts: Vec<Doubt>,
-    requirements: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    requires_python: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
-    sdk: Sdk,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    local_modules: Vec<PathBuf>,
-    content_hash: String,
-}
-
-impl Record {
-    pub(crate) fn of(path: &std::path::Path, entry: &Entry) -> Self {
-        let outcome = match &entry.result {
-            Err(error) => Outcome::Error(error.clone()),
-            Ok(scanned) => match &**scanned {
-                Scanned::NoServer { reason } => Outcome::NoServer(reason.clone()),
-                Scanned::Server(script) => Outcome::Server(Box::new(Server::of(script))),
-            },
-        };
-        Self { path: path.to_owned(), stamp: entry.stamp, watched: entry.watched.clone(), outcome }
+/// The bytes of a cache file.
+pub(crate) fn file<'e>(entries: impl Iterator<Item = (&'e PathBuf, &'e Entry)>) -> Vec<u8> {
+    let mut body = Writer::default();
+    for (path, entry) in entries {
+        body.bytes(&record(path, entry));
     }
-
-    pub(crate) fn into_entry(self) -> (PathBuf, Entry) {
-        let result = match self.outcome {
-            Outcome::Error(error) => Err(error),
-            Outcome::NoServer(reason) => Ok(Scanned::NoServer { reason }.into()),
-            Outcome::Server(server) => Ok(Scanned::Server(server.into_script()).into()),
-        };
-        (self.path, Entry { stamp: self.stamp, watched: self.watched, result })
-    }
+    let body = body.into_bytes();
+    let mut bytes = VERSION.to_vec();
+    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
-impl Server {
-    fn of(script: &Script) -> Self {
-        let doubts = match &script.confidence {
-            Confidence::Full => Vec::new(),
-            Confidence::Partial(doubts) => doubts.clone(),
-        };
-        Self {
-            features: script.features.clone(),
-            doubts,
-            requirements: script.needs.requirements.clone(),
-            requires_python: script.needs.requires_python.clone(),
-            problem: script.needs.problem.clone(),
-            sdk: script.sdk,
-            local_modules: script.local_modules.clone(),
-            content_hash: script.content_hash.clone(),
+/// The records of a cache file; `None` if it is none, or not whole.
+pub(crate) fn records(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let (checksum, body) = bytes.strip_prefix(VERSION)?.split_at_checked(blake3::OUT_LEN)?;
+    if blake3::hash(body).as_bytes() != checksum {
+        return None;
+    }
+    let mut reader = Reader::new(body);
+    let mut records = Vec::new();
+    while !reader.is_empty() {
+        records.push(reader.bytes()?);
+    }
+    Some(records)
+}
+
+fn record(path: &Path, entry: &Entry) -> Vec<u8> {
+    let mut out = Writer::default();
+    write_path(&mut out, path);
+    write_stamp(&mut out, &entry.stamp);
+    out.list(&entry.watched, |out, (path, stamp)| {
+        write_path(out, path);
+        write_stamp(out, stamp);
+    });
+    match &entry.result {
+        Err(error) => {
+            out.byte(b'e');
+            write_error(&mut out, error);
         }
+        Ok(scanned) => match &**scanned {
+            Scanned::NoServer { reason } => {
+                out.byte(b'n');
+                out.text(reason);
+            }
+            Scanned::Server(script) => {
+                out.byte(b's');
+                write_script(&mut out, script);
+            }
+        },
     }
+    out.into_bytes()
+}
 
-    fn into_script(self) -> Script {
-        Script {
-            features: self.features,
-            confidence: if self.doubts.is_empty() {
-                Confidence::Full
-            } else {
-                Confidence::Partial(self.doubts)
-            },
-            needs: PythonNeeds {
-                requirements: self.requirements,
-                requires_python: self.requires_python,
-                problem: self.problem,
-            },
-            sdk: self.sdk,
-            local_modules: self.local_modules,
-            content_hash: self.content_hash,
+/// Reads one record.
+pub(crate) fn entry(bytes: &[u8]) -> Option<(PathBuf, Entry)> {
+    let mut from = Reader::new(bytes);
+    let path = read_path(&mut from)?;
+    let stamp = read_stamp(&mut from)?;
+    let watched = from.list(|from| Some((read_path(from)?, read_stamp(from)?)))?;
+    let result = match from.byte()? {
+        b'e' => Err(read_error(&mut from)?),
+        b'n' => Ok(Arc::new(Scanned::NoServer { reason: from.text()? })),
+        b's' => Ok(Arc::new(Scanned::Server(read_script(&mut from)?))),
+        _ => return None,
+    };
+    from.is_empty().then_some((path, Entry { stamp, watched, result }))
+}
+
+fn write_path(out: &mut Writer, path: &Path) {
+    out.bytes(path.as_os_str().as_bytes());
+}
+
+fn read_path(from: &mut Reader<'_>) -> Option<PathBuf> {
+    from.bytes().map(|bytes| PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+fn write_stamp(out: &mut Writer, stamp: &Stamp) {
+    out.signed(stamp.seconds);
+    out.signed(stamp.nanoseconds);
+    out.number(stamp.size);
+    out.number(stamp.inode);
+}
+
+fn read_stamp(from: &mut Reader<'_>) -> Option<Stamp> {
+    Some(Stamp {
+        seconds: from.signed()?,
+        nanoseconds: from.signed()?,
+        size: from.number()?,
+        inode: from.number()?,
+    })
+}
+
+fn write_error(out: &mut Writer, error: &ScanError) {
+    match error {
+        ScanError::Unreadable { reason } => {
+            out.byte(0);
+            out.text(reason);
         }
+        ScanError::TooLarge { bytes } => {
+            out.byte(1);
+            out.number(*bytes);
+        }
+        ScanError::NotUtf8 { at } => {
+            out.byte(2);
+            out.number(*at as u64);
+        }
+        ScanError::LinkOutside { target } => {
+            out.byte(3);
+            out.text(target);
+        }
+        ScanError::NoFile => out.byte(4),
     }
+}
+
+fn read_error(from: &mut Reader<'_>) -> Option<ScanError> {
+    Some(match from.byte()? {
+        0 => ScanError::Unreadable { reason: from.text()? },
+        1 => ScanError::TooLarge { bytes: from.number()? },
+        2 => ScanError::NotUtf8 { at: usize::try_from(from.number()?).ok()? },
+        3 => ScanError::LinkOutside { target: from.text()? },
+        4 => ScanError::NoFile,
+        _ => return None,
+    })
+}
+
+/// The SDKs by their numbers in a record.
+const SDKS: [Sdk; 5] = [Sdk::Mcp1, Sdk::Mcp2, Sdk::FastMcp2, Sdk::FastMcp3, Sdk::FastMcp4];
+
+fn write_script(out: &mut Writer, script: &Script) {
+    write_features(out, &script.features);
+    let doubts: &[Doubt] = match &script.confidence {
+        Confidence::Full => &[],
+        Confidence::Partial(doubts) => doubts,
+    };
+    out.list(doubts, |out, doubt| {
+        out.number(doubt.line as u64);
+        out.text(&doubt.reason);
+    });
+    out.list(&script.needs.requirements, |out, requirement| out.text(requirement));
+    out.option(script.needs.requires_python.as_deref(), Writer::text);
+    out.option(script.needs.problem.as_deref(), Writer::text);
+    out.number(SDKS.iter().position(|sdk| *sdk == script.sdk).unwrap_or_default() as u64);
+    out.list(&script.local_modules, |out, path| write_path(out, path));
+    out.text(&script.content_hash);
+}
+
+fn read_script(from: &mut Reader<'_>) -> Option<Script> {
+    let features = read_features(from)?;
+    let doubts =
+        from.list(|from| Some(Doubt { line: usize::try_from(from.number()?).ok()?, reason: from.text()? }))?;
+    Some(Script {
+        features,
+        confidence: if doubts.is_empty() { Confidence::Full } else { Confidence::Partial(doubts) },
+        needs: PythonNeeds {
+            requirements: from.list(Reader::text)?,
+            requires_python: from.option(Reader::text)?,
+            problem: from.option(Reader::text)?,
+        },
+        sdk: *SDKS.get(usize::try_from(from.number()?).ok()?)?,
+        local_modules: from.list(read_path)?,
+        content_hash: from.text()?,
+    })
+}
+
+fn write_features(out: &mut Writer, features: &Features) {
+    out.option(features.title.as_deref(), Writer::text);
+    out.option(features.instructions.as_deref(), Writer::text);
+    out.list(&features.tools, |out, tool| {
+        out.text(tool.name.as_str());
+        out.option(tool.title.as_deref(), Writer::text);
+        out.option(tool.description.as_deref(), Writer::text);
+        out.value(&tool.input_schema);
+        out.option(tool.output_schema.as_ref(), Writer::value);
+        out.option(tool.annotations.as_ref(), Writer::value);
+        out.map(&tool.rest);
+    });
+    out.list(&features.resources, |out, resource| {
+        out.text(&resource.uri);
+        out.text(&resource.name);
+        out.option(resource.description.as_deref(), Writer::text);
+        out.map(&resource.rest);
+    });
+    out.list(&features.resource_templates, |out, template| {
+        out.text(&template.uri_template);
+        out.text(&template.name);
+        out.option(template.description.as_deref(), Writer::text);
+        out.map(&template.rest);
+    });
+    out.list(&features.prompts, |out, prompt| {
+        out.text(&prompt.name);
+        out.option(prompt.description.as_deref(), Writer::text);
+        out.map(&prompt.rest);
+    });
+}
+
+fn read_features(from: &mut Reader<'_>) -> Option<Features> {
+    Some(Features {
+        title: from.option(Reader::text)?,
+        instructions: from.option(Reader::text)?,
+        tools: from.list(|from| {
+            Some(Tool {
+                name: ToolName::try_new(from.str()?).ok()?,
+                title: from.option(Reader::text)?,
+                description: from.option(Reader::text)?,
+                input_schema: from.value()?,
+                output_schema: from.option(Reader::value)?,
+                annotations: from.option(Reader::value)?,
+                rest: from.map()?,
+            })
+        })?,
+        resources: from.list(|from| {
+            Some(Resource {
+                uri: from.text()?,
+                name: from.text()?,
+                description: from.option(Reader::text)?,
+                rest: from.map()?,
+            })
+        })?,
+        resource_templates: from.list(|from| {
+            Some(ResourceTemplate {
+                uri_template: from.text()?,
+                name: from.text()?,
+                description: from.option(Reader::text)?,
+                rest: from.map()?,
+            })
+        })?,
+        prompts: from.list(|from| {
+            Some(Prompt { name: from.text()?, description: from.option(Reader::text)?, rest: from.map()? })
+        })?,
+    })
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dormouse_types::{Confidence, Doubt, Features, PythonNeeds};
-use serde::{Deserialize, Serialize};
 
 use crate::needs::{Header, header, needs};
 use crate::sdk::{Reading, read};
@@ -44,7 +43,7 @@ pub struct Script {
 }
 
 /// Why a file could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// It cannot be opened or read.
     #[error("the file cannot be read: {reason}")]

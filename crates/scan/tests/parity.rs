@@ -1,6 +1,6 @@
 //! What the source promises is what the server serves: real servers of each SDK against the scan.
 //!
-//! Fixtures in `common` are written once and run with every SDK; `SDK` in their imports stands for
+//! Fixtures in `shared` are written once and run with every SDK; `SDK` in their imports stands for
 //! the module that this SDK's server class comes from.
 
 mod support;
@@ -52,7 +52,7 @@ fn check(sdk: &str) -> usize {
     let python = support::interpreter(sdk);
     let folder = tempfile::tempdir().unwrap();
     let mut scripts = fixtures(sdk);
-    for path in fixtures("common") {
+    for path in fixtures("shared") {
         // fastmcp 2 starts with recursive models and then fails to list anything.
         if sdk == "fastmcp2" && path.ends_with("recursive.py") {
             continue;

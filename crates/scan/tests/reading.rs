@@ -180,18 +180,19 @@ fn a_broken_or_foreign_cache_file_is_an_empty_cache() {
     let mut cache = Cache::default();
     cache.scan(folder.path());
     cache.save(&file).unwrap();
-    let whole = fs::read_to_string(&file).unwrap();
-    for text in [
-        "",
-        "another format\n",
-        "\u{0}\u{1}",
-        &whole.replace("\"stamp\"", "\"stomp\""),
-        &whole[..whole.len() - 20],
-        &whole.replacen("dormouse-scan", "dormouse-scam", 1),
-    ] {
-        fs::write(&file, text).unwrap();
-        assert_eq!(Cache::load(&file).scan(folder.path()).parsed, 1, "{text:.60}");
+    let whole = fs::read(&file).unwrap();
+    let mut foreign = whole.clone();
+    foreign[14] ^= 1;
+    let mut wounded = whole.clone();
+    let middle = whole.len() - 40;
+    wounded[middle] ^= 1;
+    for bytes in [&b""[..], b"another format\n", &whole[..whole.len() - 20], &whole[..20], &foreign, &wounded]
+    {
+        fs::write(&file, bytes).unwrap();
+        assert_eq!(Cache::load(&file).scan(folder.path()).parsed, 1, "{} bytes", bytes.len());
     }
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(Cache::load(&file).scan(folder.path()).parsed, 0);
 }
 
 #[test]
@@ -312,7 +313,7 @@ proptest! {
 
     #[test]
     fn a_real_script_with_a_wound_never_panics(at in 0usize..4000, wound in "\\PC{0,8}", length in 0usize..40) {
-        let text = include_str!("fixtures/common/corners.py").replace("from SDK", "from mcp.server.fastmcp");
+        let text = include_str!("fixtures/shared/corners.py").replace("from SDK", "from mcp.server.fastmcp");
         let mut from = at.min(text.len());
         while !text.is_char_boundary(from) { from -= 1; }
         let mut to = (from + length).min(text.len());

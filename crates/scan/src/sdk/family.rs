@@ -1,10 +1,7 @@
 //! Which SDK a class or function belongs to.
 
-use serde::{Deserialize, Serialize};
-
 /// The SDK that a script is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sdk {
     /// The official SDK, first generation (`mcp.server.fastmcp`, decorators on `Server`).
     Mcp1,
