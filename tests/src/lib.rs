@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: spaces on disk, hubs over them, and a look at what is left.
 
+pub mod shipped;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
