@@ -23,7 +23,7 @@ mod remainder;
 mod texts;
 mod typed;
 
-pub(crate) use fill::{Filled, fill};
+pub(crate) use fill::{Filled, ToolWords, fill};
 pub(crate) use numbers::small_number;
 pub(crate) use parameters::Parameters;
 pub(crate) use reading::{Reading, overlap};

@@ -90,13 +90,23 @@ impl Filling<'_> {
     }
 }
 
-/// Takes a tool's arguments from a query. `names_tool` says whether a word stands for the tool itself.
+/// Which words of a query stand for the tool itself.
+#[derive(Clone, Copy)]
+pub(crate) struct ToolWords<'w> {
+    /// Those of its name, and the leading word if it stands for one.
+    pub(crate) names: &'w dyn Fn(&Word) -> bool,
+    /// Also all others that stand for one of its name.
+    pub(crate) resembles: &'w dyn Fn(&Word) -> bool,
+}
+
+/// Takes a tool's arguments from a query.
 pub(crate) fn fill(
     reading: &Reading<'_>,
     parameters: &Parameters,
     now: DateTime,
-    names_tool: &dyn Fn(&Word) -> bool,
+    tool_words: ToolWords<'_>,
 ) -> Filled {
+    let names_tool = tool_words.names;
     let mut filling = Filling {
         reading,
         parameters: &parameters.list,
@@ -109,11 +119,13 @@ pub(crate) fn fill(
     choices(&mut filling, names_tool);
     switches(&mut filling, names_tool);
     figures::assign(&mut filling);
+    texts::before_names(&mut filling);
     texts::named_quotes(&mut filling);
-    texts::by_phrase(&mut filling, parameters, names_tool);
+    texts::after_names(&mut filling);
+    texts::by_phrase(&mut filling, parameters, tool_words.resembles);
     texts::units(&mut filling);
     let quotes_took = texts::quotes(&mut filling);
-    let rest = texts::free_text(&mut filling, names_tool, quotes_took);
+    let rest = texts::free_text(&mut filling, tool_words, quotes_took);
     finish(filling, rest)
 }
 
@@ -211,6 +223,9 @@ fn choices(filling: &mut Filling<'_>, names_tool: &dyn Fn(&Word) -> bool) {
             Some((range.len(), value.clone(), range))
         });
         if let Some((_, value, range)) = found.max_by_key(|(length, ..)| *length) {
+            let is_switch = matches!(&filling.reading.text[range.clone()], "on" | "off");
+            let turn = filling.reading.words.iter().find(|word| is_switch && is_turn(&word.lower));
+            filling.used.extend(turn.map(|word| word.range.clone()));
             let range = filling.with_belongings(place, range);
             filling.set(place, value, range);
         }

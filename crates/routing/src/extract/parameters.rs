@@ -262,6 +262,7 @@ fn role_of(words: &[String], format: Option<&str>, description: &str, kind: &Kin
     let says = |text: &str| description.contains(text);
     match named {
         Some(Role::Query | Role::Sql) if says("sql") => Role::Sql,
+        Some(Role::Name) if says("person") || says("contact") => Role::Person,
         Some(role) => role,
         None if says("e-mail address") || says("email address") => Role::Email,
         None if says("url") => Role::Url,

@@ -77,6 +77,9 @@ fn content_from(reading: &Reading<'_>, start: usize, to_the_end: bool) -> Option
         }
         end += 1;
     }
+    while end > start + 1 && matches!(words[end - 1].lower.as_str(), "please" | "thanks") {
+        end -= 1;
+    }
     let last = words.get(end.checked_sub(1)?)?;
     // A thing such as a path may reach beyond its last word.
     let reach = thing_around(reading, &last.range, |_| true).map_or(last.range.end, |found| found.range.end);
@@ -124,6 +127,15 @@ pub(super) fn suits(opener: &str, parameter: &Parameter) -> u32 {
         ("in" | "at" | "near", Some(_)) if role == Place => return 3,
         (_, Some(_)) if !matches!(role, Person | Email) => return 0,
         _ => {}
+    }
+    // A title is given as one, not as what something is for or in.
+    let is_given = matches!(opener, "named" | "called" | "titled" | "about" | "as");
+    if role == Name
+        && parameter.has_word(&["title", "name", "label", "heading"])
+        && parameter.words.len() == 1
+        && !is_given
+    {
+        return 0;
     }
     match (opener, role) {
         ("near" | "around", Place) => 9,

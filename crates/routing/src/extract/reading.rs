@@ -133,7 +133,8 @@ impl<'a> Reading<'a> {
         for range in paths(text) {
             add(range.clone(), Thing::Path(text[range].to_owned()));
         }
-        let words = words(text);
+        let mut words = words(text);
+        read_meaning(&mut words);
         for (range, figure) in numbers::find(text, &words) {
             add(range, Thing::Figure(figure));
         }
@@ -210,6 +211,14 @@ impl<'a> Reading<'a> {
         stems.sort();
         stems.dedup();
         stems
+    }
+}
+
+/// In "what does X mean" the word asks for a definition and is no average.
+fn read_meaning(words: &mut [Word]) {
+    let asks = words.iter().take(3).any(|word| matches!(word.lower.as_str(), "does" | "do" | "did"));
+    if let Some(mean) = words.iter_mut().find(|word| asks && word.lower == "mean") {
+        mean.stem = stem("define");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fill::ToolWords;
 use super::parameters::Role;
 use super::reading::{Reading, Thing, overlap};
 use crate::search::words::Word;
@@ -16,28 +17,35 @@ fn is_one_of(list: &str, word: &str) -> bool {
 }
 
 /// The free text of a query: without the leading command, without what arguments took.
-///
-/// `names_tool` says whether a word stands for the tool.
 pub(super) fn remainder(
     reading: &Reading<'_>,
     used: &[Range<usize>],
     role: Role,
-    names_tool: &dyn Fn(&Word) -> bool,
+    tool_words: ToolWords<'_>,
 ) -> Option<FreeText> {
+    let names_tool = tool_words.names;
     let free: Vec<&Word> =
         reading.words.iter().filter(|word| !used.iter().any(|range| overlap(range, &word.range))).collect();
     let quoted = |word: &Word| {
         reading.things.iter().any(|f| matches!(f.thing, Thing::Quote(_)) && overlap(&f.range, &word.range))
     };
-    let mut first = command_length(&free, role, names_tool, &quoted);
+    let mut first = command_length(&free, role, tool_words, &quoted);
     let mut last = free.len();
+    // "what does X mean" asks for X.
+    if let ([what, does, ..], Some(mean)) =
+        (free.as_slice(), free.iter().position(|word| word.lower == "mean"))
+        && what.lower == "what"
+        && matches!(does.lower.as_str(), "does" | "do")
+    {
+        (first, last) = (2, mean);
+    }
     while first < last && is_one_of(TIES, &free[first].lower) && !quoted(free[first]) {
         first += 1;
     }
     while first < last && is_trailing(free[last - 1], role, names_tool) && !quoted(free[last - 1]) {
         last -= 1;
     }
-    last = without_closing_phrase(&free[first..last], names_tool) + first;
+    last = without_closing_phrase(&free[first..last], tool_words.resembles) + first;
     if first >= last {
         return None;
     }
@@ -55,14 +63,19 @@ pub(super) struct FreeText {
 fn command_length(
     free: &[&Word],
     role: Role,
-    names_tool: &dyn Fn(&Word) -> bool,
+    tool_words: ToolWords<'_>,
     quoted: &dyn Fn(&Word) -> bool,
 ) -> usize {
     let mut length = 0;
     let mut is_named = false;
     let mut i = 0;
     while let Some(word) = free.get(i) {
-        let is_tool = names_tool(word) && !quoted(word);
+        // "find mails about X", "draw a picture of X": what resembles the tool's name and has its object behind it.
+        let next_opens = free
+            .get(i + 1)
+            .is_some_and(|next| is_one_of("about of for called named titled that", &next.lower));
+        let is_like = is_named && next_opens && (tool_words.resembles)(word);
+        let is_tool = ((tool_words.names)(word) || is_like) && !quoted(word);
         let tied = i > 0 && is_one_of(TIES, &free[i - 1].lower);
         let next_ties = free.get(i + 1).is_none_or(|next| is_one_of(TIES, &next.lower) || quoted(next));
         if is_tool {
@@ -93,11 +106,13 @@ fn without_closing_phrase(words: &[&Word], names_tool: &dyn Fn(&Word) -> bool) -
     let mut says_tool = false;
     while start > 0 {
         let word = words[start - 1];
-        if is_one_of("on in from", &word.lower) && says_tool {
+        if is_one_of("on in from to", &word.lower) && says_tool {
             return start - 1;
         }
         if names_tool(word) {
             says_tool = true;
+        } else if word.lower == "list" && start == words.len() {
+            // "to my to-do list"
         } else if !is_one_of("the my", &word.lower) {
             break;
         }

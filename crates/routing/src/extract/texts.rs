@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::fill::{Filling, text_value};
+use super::fill::{Filling, ToolWords, text_value};
 use super::numbers::currency;
 use super::parameters::{Direction, Kind, Parameter, Parameters, Role};
 use super::phrases::{phrases, suits, value_of, without_parameter_word};
@@ -26,6 +26,71 @@ pub(super) fn named_quotes(filling: &mut Filling<'_>) {
         if let Some((inside, range)) = found {
             let value = text_value(inside, &filling.parameters[place]);
             filling.set(place, value, range);
+        }
+    }
+}
+
+/// "with the subject Lunch and the body See you": the name of a parameter, and its value behind it.
+pub(super) fn after_names(filling: &mut Filling<'_>) {
+    let words = &filling.reading.words;
+    let mentions: Vec<(usize, usize, usize)> = filling
+        .open(|parameter| {
+            parameter.kind == Kind::Text && parameter.words.len() == 1 && is_free_text(parameter)
+        })
+        .into_iter()
+        .filter_map(|place| {
+            let at = words.iter().position(|word| word.lower == filling.parameters[place].words[0])?;
+            let lead = words[..at]
+                .iter()
+                .rev()
+                .take_while(|w| matches!(w.lower.as_str(), "the" | "a" | "with" | "and" | "as"));
+            let lead = lead.count();
+            let introduced =
+                lead > 0 && words[at - lead..at].iter().any(|w| matches!(w.lower.as_str(), "with" | "and"));
+            introduced.then_some((place, at - lead, at))
+        })
+        .collect();
+    for &(place, start, at) in &mentions {
+        let Some(first) = words
+            .get(at + 1)
+            .filter(|word| !matches!(word.lower.as_str(), "of" | "for" | "to" | "and" | "from"))
+        else {
+            continue;
+        };
+        let next = mentions.iter().map(|(_, start, _)| *start).filter(|start| *start > at).min();
+        let last = next
+            .map_or(words.last(), |next| words.get(next - 1))
+            .filter(|last| last.range.start >= first.range.start);
+        let Some(last) = last else { continue };
+        let content = first.range.start..last.range.end;
+        let whole = words[start].range.start..content.end;
+        if filling.is_free(&content)
+            && let Some(text) = value_of(filling.reading, &content, &filling.parameters[place])
+        {
+            filling.set(place, text.into(), whole);
+        }
+    }
+}
+
+/// "the orders table", "the #random channel": one word between an article and the name of a parameter.
+pub(super) fn before_names(filling: &mut Filling<'_>) {
+    let words = &filling.reading.words;
+    let wants = |parameter: &Parameter| {
+        parameter.kind == Kind::Text
+            && is_free_text(parameter)
+            && !matches!(parameter.role, Role::Query | Role::Body | Role::Topic | Role::Place)
+    };
+    for place in filling.open(wants) {
+        let stems = &filling.parameters[place].stems;
+        let found = words.windows(3).find(|run| {
+            let names = stems.contains(&run[2].stem) && !run[1].is_filler() && !stems.contains(&run[1].stem);
+            let near =
+                filling.reading.text[run[0].range.end..run[2].range.start].len() <= run[1].range.len() + 3;
+            names && near && matches!(run[0].lower.as_str(), "the" | "my" | "our")
+        });
+        if let Some(run) = found.filter(|run| filling.is_free(&run[1].range)) {
+            let text = filling.reading.text[run[1].range.clone()].to_owned();
+            filling.set(place, text.into(), run[0].range.start..run[2].range.end);
         }
     }
 }
@@ -110,7 +175,7 @@ fn between(filling: &mut Filling<'_>, phrases: &mut Vec<super::phrases::Phrase>)
 fn is_only_tool(filling: &Filling<'_>, content: &Range<usize>, names_tool: &dyn Fn(&Word) -> bool) -> bool {
     let inside = filling.reading.words.iter().filter(|word| overlap(&word.range, content));
     let mut inside = inside.peekable();
-    inside.peek().is_some() && inside.all(|word| names_tool(word) || word.is_filler())
+    inside.peek().is_some() && inside.all(|word| names_tool(word) || word.is_filler() || word.lower == "list")
 }
 
 /// The unit of the number is where a conversion starts: "convert 100 km to miles".
@@ -216,7 +281,7 @@ pub(super) fn quotes(filling: &mut Filling<'_>) -> bool {
 /// The free rest of the query becomes the first required text that is still open, or an optional question.
 pub(super) fn free_text(
     filling: &mut Filling<'_>,
-    names_tool: &dyn Fn(&Word) -> bool,
+    tool_words: ToolWords<'_>,
     quotes_took: bool,
 ) -> Vec<Range<usize>> {
     let open = filling.open(|parameter| {
@@ -224,7 +289,7 @@ pub(super) fn free_text(
     });
     let Some(place) = open.first().copied() else { return Vec::new() };
     let parameter = filling.parameters[place].clone();
-    let Some(free) = remainder(filling.reading, &filling.used, parameter.role, names_tool) else {
+    let Some(free) = remainder(filling.reading, &filling.used, parameter.role, tool_words) else {
         return Vec::new();
     };
     // "title: text" is both at once.

@@ -55,7 +55,8 @@ fn give(filling: &mut Filling<'_>, role: Role, text: &str, range: &Range<usize>)
     if let Some(&place) = open.first() {
         let value = if filling.parameters[place].is_list() { Value::from(vec![text]) } else { text.into() };
         filling.is_special |= site(&filling.parameters[place]).is_some();
-        filling.set(place, value, range.clone());
+        let range = with_opener(filling, range);
+        filling.set(place, value, range);
         return;
     }
     // More of them: a list takes them all.
@@ -197,7 +198,7 @@ fn written(
     }
 }
 
-/// A moment's range with "on" or "at" before it.
+/// A thing's range with "on", "at" or "from" before it.
 fn with_opener(filling: &Filling<'_>, range: &Range<usize>) -> Range<usize> {
     let before = filling.reading.words.iter().rev().find(|word| word.range.end <= range.start);
     match before {

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use jiff::civil::DateTime;
 
-use crate::extract::{Filled, Parameters, Reading, fill, overlap};
+use crate::extract::{Filled, Parameters, Reading, ToolWords, fill, overlap};
 use crate::search::Candidate;
 use crate::search::words::{Word, are_kin, identifier_stems, identifier_words, stem, text_stems};
 
@@ -29,6 +29,10 @@ const OTHER_DEED_COST: f64 = 0.25;
 const KIN: f64 = 0.7;
 /// What a word counts that stands in the description only.
 const DESCRIBED: f64 = 0.7;
+/// What a name counts that the query does not say, while it says what the description says.
+const DESCRIBED_NAME: f64 = 0.6;
+/// What a leading verb counts that only stands for the tool's: "google" for `search`.
+const LEADING_KIN: f64 = 0.8;
 /// What a word counts that became free text: any word can.
 const FREE: f64 = 0.4;
 /// What a word of a name counts that many names share.
@@ -59,12 +63,16 @@ pub(crate) fn fit(reading: &Reading<'_>, candidate: &Candidate, now: DateTime) -
     let name = identifier_stems(tool.name.as_str());
     let name_words = identifier_words(tool.name.as_str());
     let title = text_stems(tool.title.as_deref().unwrap_or_default());
-    let names_tool = |word: &Word| name.iter().any(|stem| *stem == word.stem || are_kin(stem, &word.stem));
+    let said: Vec<&Word> = reading.telling_words().collect();
+    let resembles = |word: &Word| name.iter().any(|stem| *stem == word.stem || are_kin(stem, &word.stem));
+    let names = |word: &Word| {
+        name.contains(&word.stem)
+            || said.first().is_some_and(|first| first.range == word.range) && resembles(word)
+    };
     let parameters = Parameters::of(&tool.input_schema);
-    let filled = fill(reading, &parameters, now, &names_tool);
+    let filled = fill(reading, &parameters, now, ToolWords { names: &names, resembles: &resembles });
 
     let implied = reading.implied_stems();
-    let said: Vec<&Word> = reading.telling_words().collect();
     let server = identifier_stems(candidate.key.server.name.as_str());
     let (by_name, is_said) = named(&name, &said, &implied, &server);
     let by_name = if is_chance(&said, &name, &name_words) { by_name * KIN } else { by_name };
@@ -76,6 +84,7 @@ pub(crate) fn fit(reading: &Reading<'_>, candidate: &Candidate, now: DateTime) -
     for parameter in &parameters.list {
         known.extend(parameter.stems.iter().chain(&parameter.described).cloned());
     }
+    let named = named.max(DESCRIBED_NAME * by_description(&said, &name, &known, &filled));
     let covered = covered(reading, &said, &name, &known, &filled);
 
     let all_typed = filled.missing.is_empty() && filled.rest.is_empty();
@@ -97,6 +106,21 @@ pub(crate) fn fit(reading: &Reading<'_>, candidate: &Candidate, now: DateTime) -
     Fit { confidence, named, covered, is_said, filled }
 }
 
+/// How much of what is not an argument stands in the tool's description; nothing for a single word, which may be chance.
+fn by_description(said: &[&Word], name: &[String], known: &HashSet<String>, filled: &Filled) -> f64 {
+    let is_argument =
+        |word: &&&Word| filled.used.iter().chain(&filled.rest).any(|range| overlap(range, &word.range));
+    let is_known = |word: &&&Word| known.contains(&word.stem) || name.contains(&word.stem);
+    let matched = said.iter().filter(is_known).count();
+    let strange = said.iter().filter(|word| !is_known(word) && !is_argument(word)).count();
+    if matched < 2 {
+        return 0.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few words")]
+    let share = matched as f64 / (matched + strange) as f64;
+    share
+}
+
 /// "meaning" and "mean" share a stem and no sense: a short name is only said by the word itself.
 fn is_chance(said: &[&Word], name: &[String], name_words: &[String]) -> bool {
     let [only] = name_words else { return false };
@@ -112,17 +136,25 @@ fn named(name: &[String], said: &[&Word], implied: &[String], server: &[String])
     let (mut whole, mut matched, mut is_said) = (0.0, 0.0, false);
     let common: HashSet<String> = COMMON_WORDS.split_whitespace().map(stem).collect();
     let clear: HashSet<String> = CLEAR_VERBS.split_whitespace().map(stem).collect();
-    let distinct: HashSet<&String> = name.iter().collect();
-    for part in &distinct {
+    let mut distinct: Vec<&String> = Vec::new();
+    for part in name {
+        if !distinct.contains(&part) {
+            distinct.push(part);
+        }
+    }
+    for (place, part) in distinct.iter().enumerate() {
         let leads = said.first().is_some_and(|word| word.stem == **part);
+        let leads_in_kin = said.first().is_some_and(|word| are_kin(part, &word.stem));
         let weight = match () {
-            () if distinct.len() > 1 && server.contains(part) && !leads => 0.3,
-            () if common.contains(*part) && !(leads && clear.contains(*part)) => COMMON,
+            // A prefix that repeats the server's name, as in `git_commit` of `git`.
+            () if place == 0 && distinct.len() > 1 && server.contains(part) && !leads => 0.3,
+            () if common.contains(*part) && !((leads || leads_in_kin) && clear.contains(*part)) => COMMON,
             () => 1.0,
         };
         whole += weight;
         let share = match () {
             () if said.iter().any(|word| word.stem == **part) => 1.0,
+            () if leads_in_kin => LEADING_KIN,
             () if said.iter().any(|word| are_kin(part, &word.stem)) => KIN,
             () if implied.contains(part) => KIN,
             () => 0.0,

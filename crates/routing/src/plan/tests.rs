@@ -64,7 +64,13 @@ fn shown(unaided: &Unaided) -> String {
 fn check(fixtures: &[&str], table: &[(&str, &str)]) {
     let index = index(fixtures);
     let mut wrong = Vec::new();
+    let (mut first, mut of) = (0, 0);
     for (query, expected) in table {
+        if let Some((tool, _)) = expected.split_once('{') {
+            let found = index.search(query, &Scope::Store, 1);
+            first += usize::from(found.first().is_some_and(|candidate| candidate.key.tool.as_str() == tool));
+            of += 1;
+        }
         let unaided = plan(&index, query);
         let found = shown(&unaided);
         if found != *expected {
@@ -74,6 +80,7 @@ fn check(fixtures: &[&str], table: &[(&str, &str)]) {
             ));
         }
     }
+    println!("the search alone puts {first} of {of} right tools first");
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), table.len(), wrong.join("\n"));
 }
 
@@ -441,4 +448,108 @@ fn other_languages_and_odd_texts_never_panic_and_call_nothing_wrong() {
     ] {
         let _ = plan(&index, &query);
     }
+}
+
+/// Written after the planner was tuned on the tables above. 21 of 36 were right at first; what the
+/// others showed was then corrected by rule, not by query.
+#[test]
+fn queries_in_yet_other_words_get_the_right_arguments() {
+    check(
+        &[SHIPPED, OTHERS],
+        &[
+            (
+                "how's the weather in Buenos Aires today",
+                &call("get_current_weather", json!({"city": "Buenos Aires"})),
+            ),
+            (
+                "give me the 7 day forecast for Reykjavik",
+                &call("get_forecast", json!({"location": "Reykjavik", "days": 7})),
+            ),
+            (
+                "please send a mail to sue@corp.io with the subject Lunch and the body See you at noon",
+                &call(
+                    "send_email",
+                    json!({"to": "sue@corp.io", "subject": "Lunch", "body": "See you at noon"}),
+                ),
+            ),
+            (
+                "find mails from dave@corp.io about the contract",
+                &call("search_inbox", json!({"query": "contract", "from_address": "dave@corp.io"})),
+            ),
+            ("open notes/todo.md", &call("read_file", json!({"path": "notes/todo.md"}))),
+            (
+                "rename draft.txt to final.txt",
+                &call("moveFile", json!({"source": "draft.txt", "destination": "final.txt"})),
+            ),
+            (
+                "commit with the message 'bump version' and amend",
+                &call("git_commit", json!({"message": "bump version", "amend": true})),
+            ),
+            (
+                "what columns does the orders table have? describe it",
+                &call("describe_table", json!({"table": "orders"})),
+            ),
+            ("play Hey Jude", &call("play_song", json!({"title": "Hey Jude"}))),
+            ("volume to 70 percent", &call("set_volume", json!({"level": 70}))),
+            (
+                "cycling directions from Leiden to Delft",
+                &call(
+                    "get_directions",
+                    json!({"origin": "Leiden", "destination": "Delft", "mode": "cycling"}),
+                ),
+            ),
+            (
+                "find sushi restaurants in Kyoto",
+                &call("find_places", json!({"query": "sushi restaurants", "location": "Kyoto"})),
+            ),
+            (
+                "how much is 250 euros in dollars?",
+                &call(
+                    "exchange_currency",
+                    json!({"amount": 250, "from_currency": "EUR", "to_currency": "USD"}),
+                ),
+            ),
+            ("timer 45 seconds", &call("set_timer", json!({"duration_seconds": 45}))),
+            ("set an alarm for 7:15 am", &call("set_alarm", json!({"time": "07:15"}))),
+            (
+                "remind me about the dentist on friday",
+                &call("create_reminder", json!({"text": "dentist", "when": "friday"})),
+            ),
+            (
+                "translate \"thank you\" into Korean please",
+                &call("translate_text", json!({"text": "thank you", "target_language": "Korean"})),
+            ),
+            ("price of TSLA stock", &call("get_stock_price", json!({"symbol": "TSLA"}))),
+            ("turn the bedroom light off", &call("set_light", json!({"room": "bedroom", "state": "off"}))),
+            (
+                "tell the #random channel \"lunch is here\": post it",
+                &call("post_message", json!({"channel": "random", "text": "lunch is here"})),
+            ),
+            ("add buy stamps to my to-do list", &call("add_task", json!({"task": "buy stamps"}))),
+            (
+                "draw a picture of a lighthouse at night",
+                &call("generate_image", json!({"prompt": "lighthouse at night"})),
+            ),
+            (
+                "what does obfuscate mean? definition please",
+                &call("define_word", json!({"word": "obfuscate"})),
+            ),
+            ("roll two dice", &call("roll_dice", json!({"count": 2}))),
+            ("average of 10, 20 and 60", &call("mean", json!({"numbers": [10, 20, 60]}))),
+            ("look up the phone number of Tom Baker", &call("find_contact", json!({"name": "Tom Baker"}))),
+            ("what's 18% of 2,450?", &call("percentage", json!({"value": 2450, "percent": 18}))),
+            (
+                "80 kg in pounds",
+                &call("unit_convert", json!({"value": 80, "from_unit": "kg", "to_unit": "pounds"})),
+            ),
+            ("google the best hiking boots", &call("search_web", json!({"query": "best hiking boots"}))),
+            ("who invented the telephone", "none"),
+            ("good morning", "none"),
+            ("what is your name", "none"),
+            ("can you help me with my homework", "none"),
+            ("sing me a song", "none"),
+            ("is it going to be a good year for wine", "none"),
+            ("compare Rust and Go", "none"),
+        ],
+    );
 }

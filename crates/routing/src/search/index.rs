@@ -29,15 +29,15 @@ const MAX_QUERY_STEMS: usize = 48;
 /// What of a description is indexed: some are whole manuals, whose first lines say what the tool does.
 const MAX_DESCRIPTION_BYTES: usize = 2_000;
 
-// Measured on the catalogue of `tests/fixtures` (`cargo test -p dormouse-routing -- --nocapture ranks`):
-// names alone at 3 gain most; titles repeat names, so they count little on top.
+// Measured on the queries of `plan/tests.rs`, 54 tools: of 53 queries the right tool is first for 47 with
+// names at 1, for 48 with 2 to 5; parameters below 0.6 and kin above 0.4 cost one each. The curve is flat.
 const NAME_WEIGHT: f32 = 3.0;
 const TITLE_WEIGHT: f32 = 1.0;
 const DESCRIPTION_WEIGHT: f32 = 1.0;
 const PARAMETER_WEIGHT: f32 = 0.6;
 const SERVER_WEIGHT: f32 = 0.8;
 /// What a word counts that only stands for one of the query's.
-const KIN_WEIGHT: f64 = 0.4;
+const KIN_WEIGHT: f64 = 0.3;
 /// BM25's saturation and its discount for long texts, which descriptions deserve only in part.
 const K1: f32 = 1.2;
 const B: f32 = 0.5;

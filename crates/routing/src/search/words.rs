@@ -49,7 +49,9 @@ pub(crate) fn is_filler(lower: &str) -> bool {
 /// A match through such a group counts less than the word itself, so the groups may be generous.
 const KIN: &[&str] = &[
     "search find lookup look google query",
-    "create add make new insert compose draft",
+    "create add make new insert compose draft generate draw paint",
+    "move rename",
+    "mean average",
     "write save create",
     "save store",
     "delete remove erase drop cancel discard",
@@ -84,12 +86,12 @@ const KIN: &[&str] = &[
     "repo repository",
     "pr pull",
     "issue bug ticket",
-    "task todo to-do",
+    "task todo",
     "note memo",
     "change edit modify update rename",
     "buy purchase order",
     "book reserve reservation booking",
-    "restaurant cafe dinner lunch",
+    "restaurant cafe hotel shop bar dinner lunch place",
     "flight fly plane",
     "loan mortgage instalment installment emi",
     "percentage percent",
@@ -150,7 +152,7 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
             _ => {}
         }
     }
-    join_email(&mut found, text);
+    join_hyphened(&mut found, text);
     found
 }
 
@@ -186,14 +188,16 @@ fn is_unspaced(c: char) -> bool {
     matches!(u32::from(c), 0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xac00..=0xd7af | 0x0e00..=0x0e7f)
 }
 
-/// `e-mail` is one word, everywhere.
-fn join_email(found: &mut Vec<Word>, text: &str) {
+/// `e-mail` and `to-do` are one word, everywhere.
+fn join_hyphened(found: &mut Vec<Word>, text: &str) {
     let mut i = 0;
     while i + 1 < found.len() {
-        let between = &text[found[i].range.end..found[i + 1].range.start];
-        if found[i].lower == "e" && between == "-" && found[i + 1].lower.starts_with("mail") {
+        let (one, other) = (&found[i], &found[i + 1]);
+        let is_one = one.lower == "e" && other.lower.starts_with("mail")
+            || one.lower == "to" && matches!(other.lower.as_str(), "do" | "dos");
+        if is_one && &text[one.range.end..other.range.start] == "-" {
             let next = found.remove(i + 1);
-            let lower = format!("e{}", next.lower);
+            let lower = format!("{}{}", found[i].lower, next.lower);
             found[i] = Word { range: found[i].range.start..next.range.end, stem: stem(&lower), lower };
         }
         i += 1;
