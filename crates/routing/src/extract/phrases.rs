@@ -77,7 +77,7 @@ fn content_from(reading: &Reading<'_>, start: usize, to_the_end: bool) -> Option
         }
         end += 1;
     }
-    while end > start + 1 && matches!(words[end - 1].lower.as_str(), "please" | "thanks") {
+    while end > start + 1 && matches!(words[end - 1].lower.as_str(), "please" | "thanks" | "now" | "right") {
         end -= 1;
     }
     let last = words.get(end.checked_sub(1)?)?;

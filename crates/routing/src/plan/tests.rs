@@ -553,3 +553,21 @@ fn queries_in_yet_other_words_get_the_right_arguments() {
         ],
     );
 }
+
+#[test]
+fn what_can_destroy_needs_a_better_fit() {
+    let index = index(&[OTHERS]);
+    let query = "commit history, last 20";
+    let now = date(2026, 11, 21).at(9, 0, 0, 0);
+    let plan = |hint: bool| {
+        let mut candidates = index.search(query, &Scope::Store, MAX_CANDIDATES);
+        candidates.retain(|candidate| candidate.key.tool.as_str() == "git_commit");
+        let mut tool = (*candidates[0].tool).clone();
+        tool.annotations = hint.then(|| json!({"destructiveHint": true}));
+        candidates[0].tool = Arc::new(tool);
+        decide(query, &candidates, &Repairer::new(), now).plan
+    };
+    // FIXME: without the hint the noun is taken for the deed.
+    assert!(matches!(plan(false), Plan::Calls(_)));
+    assert!(matches!(plan(true), Plan::NoTool { .. }));
+}

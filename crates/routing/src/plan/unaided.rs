@@ -19,6 +19,8 @@ use crate::search::{Candidate, cut};
 /// What a tool must fit to be called. On the queries of this crate's tests every right call
 /// has more, and every query that no tool can answer has less.
 pub(crate) const THRESHOLD: f64 = 0.55;
+/// What a tool that can destroy something must fit on top.
+const CARE: f64 = 0.15;
 /// How much of its name must be said before a tool asks for what it lacks: a question back is
 /// only welcome from the right tool.
 const NAMED_TO_ASK: f64 = 0.5;
@@ -129,7 +131,8 @@ fn clear(fits: &[(usize, Fit)]) -> Option<usize> {
 fn decision(fits: &[(usize, Fit)], candidates: &[Candidate], repairer: &Repairer) -> Decision {
     let Some((place, best)) = chosen(fits) else { return Decision::Nothing { best: 0.0 } };
     let candidate = &candidates[*place];
-    if best.confidence < THRESHOLD {
+    let care = if candidate.tool.hint("destructiveHint") == Some(true) { CARE } else { 0.0 };
+    if best.confidence < THRESHOLD + care {
         return Decision::Nothing { best: best.confidence };
     }
     if !best.filled.missing.is_empty() {
