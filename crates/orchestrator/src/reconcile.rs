@@ -113,14 +113,14 @@ impl Sources<'_> {
                 (served.clone(), FeatureSource::Live, Confidence::Full, known.drift.clone())
             }
             (Some(served), _) => {
-                let drift: Arc<[Drift]> = drift(&script.features, served).into();
+                let drift: Arc<[Drift]> = drift(script.features(), served).into();
                 (served.clone(), FeatureSource::Live, Confidence::Full, drift)
             }
             (None, Some(known)) if known.source == FeatureSource::Static => {
                 (known.features.clone(), FeatureSource::Static, script.confidence.clone(), Arc::default())
             }
             (None, _) => {
-                let promised = Arc::new(script.features.clone());
+                let promised = script.features().clone();
                 (promised, FeatureSource::Static, script.confidence.clone(), Arc::default())
             }
         };

@@ -105,8 +105,8 @@ fn compare(paths: &[PathBuf], scanned: &[Scanned], python: &[Value]) {
     for ((path, scanned), found) in paths.iter().zip(scanned).zip(python) {
         let Scanned::Server(script) = scanned else { panic!("{}: {scanned:?}", path.display()) };
         let found = found.as_array().expect("a list");
-        assert_eq!(script.features.tools.len(), found.len(), "{}", path.display());
-        for (tool, found) in script.features.tools.iter().zip(found) {
+        assert_eq!(script.features().tools.len(), found.len(), "{}", path.display());
+        for (tool, found) in script.features().tools.iter().zip(found) {
             tools += 1;
             assert_eq!(found[0], tool.name.as_str(), "{}", path.display());
             let words = tool.description.as_deref().unwrap_or_default();

@@ -83,8 +83,9 @@ impl Cache {
     /// Reads a cache file. A missing, broken or foreign file is an empty cache.
     pub fn load(file: &Path) -> Self {
         let Ok(bytes) = fs::read(file) else { return Self::default() };
+        let bytes = Arc::new(bytes);
         let Some(records) = record::records(&bytes) else { return Self::default() };
-        let read = in_parallel(&records, |record| record::entry(record));
+        let read = in_parallel(&records, |range| record::entry(&bytes, range));
         match read.into_iter().collect::<Option<HashMap<_, _>>>() {
             Some(entries) => Self { entries, changed: false },
             None => Self::default(),

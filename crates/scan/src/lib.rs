@@ -14,6 +14,7 @@ mod codec;
 mod drift;
 mod folder;
 mod hash;
+mod lazy;
 mod needs;
 mod record;
 mod scan;

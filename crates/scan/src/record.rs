@@ -1,8 +1,10 @@
 //! The cache file: its version, a checksum, then one record for each script.
 //!
-//! Records are independent of one another, so that a restart reads them on all cores.
+//! Records are independent of one another, so that a restart reads them on all cores, and the
+//! features in them are bytes until somebody asks for them.
 
 use std::ffi::OsStr;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use dormouse_types::{
 
 use crate::codec::{Reader, Writer};
 use crate::folder::{Entry, Stamp};
+use crate::lazy::{Lazy, Written};
 use crate::scan::{ScanError, Scanned, Script};
 use crate::sdk::Sdk;
 
@@ -32,8 +35,8 @@ pub(crate) fn file<'e>(entries: impl Iterator<Item = (&'e PathBuf, &'e Entry)>) 
     bytes
 }
 
-/// The records of a cache file; `None` if it is none, or not whole.
-pub(crate) fn records(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+/// Where the records of a cache file are; `None` if it is none, or not whole.
+pub(crate) fn records(bytes: &[u8]) -> Option<Vec<Range<usize>>> {
     let (checksum, body) = bytes.strip_prefix(VERSION)?.split_at_checked(blake3::OUT_LEN)?;
     if blake3::hash(body).as_bytes() != checksum {
         return None;
@@ -41,7 +44,9 @@ pub(crate) fn records(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut reader = Reader::new(body);
     let mut records = Vec::new();
     while !reader.is_empty() {
-        records.push(reader.bytes()?);
+        let length = reader.bytes()?.len();
+        let end = bytes.len() - reader.left();
+        records.push(end - length..end);
     }
     Some(records)
 }
@@ -73,16 +78,16 @@ fn record(path: &Path, entry: &Entry) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Reads one record.
-pub(crate) fn entry(bytes: &[u8]) -> Option<(PathBuf, Entry)> {
-    let mut from = Reader::new(bytes);
+/// Reads one record, all but the features.
+pub(crate) fn entry(file: &Arc<Vec<u8>>, range: &Range<usize>) -> Option<(PathBuf, Entry)> {
+    let mut from = Reader::new(file.get(range.clone())?);
     let path = read_path(&mut from)?;
     let stamp = read_stamp(&mut from)?;
     let watched = from.list(|from| Some((read_path(from)?, read_stamp(from)?)))?;
     let result = match from.byte()? {
         b'e' => Err(read_error(&mut from)?),
         b'n' => Ok(Arc::new(Scanned::NoServer { reason: from.text()? })),
-        b's' => Ok(Arc::new(Scanned::Server(read_script(&mut from)?))),
+        b's' => Ok(Arc::new(Scanned::Server(read_script(&mut from, file, range.end)?))),
         _ => return None,
     };
     from.is_empty().then_some((path, Entry { stamp, watched, result }))
@@ -149,7 +154,7 @@ fn read_error(from: &mut Reader<'_>) -> Option<ScanError> {
 const SDKS: [Sdk; 5] = [Sdk::Mcp1, Sdk::Mcp2, Sdk::FastMcp2, Sdk::FastMcp3, Sdk::FastMcp4];
 
 fn write_script(out: &mut Writer, script: &Script) {
-    write_features(out, &script.features);
+    out.bytes(&script.features.to_bytes());
     let doubts: &[Doubt] = match &script.confidence {
         Confidence::Full => &[],
         Confidence::Partial(doubts) => doubts,
@@ -166,8 +171,11 @@ fn write_script(out: &mut Writer, script: &Script) {
     out.text(&script.content_hash);
 }
 
-fn read_script(from: &mut Reader<'_>) -> Option<Script> {
-    let features = read_features(from)?;
+/// Reads a script out of a record that ends at `end` in the file.
+fn read_script(from: &mut Reader<'_>, file: &Arc<Vec<u8>>, end: usize) -> Option<Script> {
+    let length = from.bytes()?.len();
+    let start = end - from.left() - length;
+    let features = Lazy::written(Written { file: file.clone(), range: start..start + length });
     let doubts =
         from.list(|from| Some(Doubt { line: usize::try_from(from.number()?).ok()?, reason: from.text()? }))?;
     Some(Script {
@@ -182,6 +190,20 @@ fn read_script(from: &mut Reader<'_>) -> Option<Script> {
         local_modules: from.list(read_path)?,
         content_hash: from.text()?,
     })
+}
+
+/// Features as bytes.
+pub(crate) fn features_bytes(features: &Features) -> Vec<u8> {
+    let mut out = Writer::default();
+    write_features(&mut out, features);
+    out.into_bytes()
+}
+
+/// Features from bytes.
+pub(crate) fn features(bytes: &[u8]) -> Option<Features> {
+    let mut from = Reader::new(bytes);
+    let features = read_features(&mut from)?;
+    from.is_empty().then_some(features)
 }
 
 fn write_features(out: &mut Writer, features: &Features) {

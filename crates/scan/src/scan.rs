@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dormouse_types::{Confidence, Doubt, Features, PythonNeeds};
 
+use crate::lazy::Lazy;
 use crate::needs::{Header, header, needs};
 use crate::sdk::{Reading, read};
 use crate::{Sdk, hash, source};
@@ -28,8 +30,7 @@ pub enum Scanned {
 /// A script that builds a server, read without running it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
-    /// What it would serve.
-    pub features: Features,
+    pub(crate) features: Lazy,
     /// How sure that is.
     pub confidence: Confidence,
     /// What it needs installed.
@@ -40,6 +41,13 @@ pub struct Script {
     pub local_modules: Vec<PathBuf>,
     /// A hash of the script and those modules: what was learned from one content holds for it only.
     pub content_hash: String,
+}
+
+impl Script {
+    /// What it would serve. Of a script that a cache file knows it is read when it is first asked for.
+    pub fn features(&self) -> &Arc<Features> {
+        self.features.get()
+    }
 }
 
 /// Why a file could not be read.
@@ -136,7 +144,7 @@ pub fn scan_source(path: &Path, text: &str) -> Scanned {
     let found = needs(path, &parsed.body, head, &sdks, old_fastmcp);
     let content_hash = hash::content(text, &found.local_modules);
     Scanned::Server(Script {
-        features,
+        features: Lazy::made(features),
         confidence: if doubts.is_empty() { Confidence::Full } else { Confidence::Partial(doubts) },
         needs: found.python,
         sdk: sdks.first().copied().unwrap_or(Sdk::Mcp1),

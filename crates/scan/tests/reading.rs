@@ -33,7 +33,7 @@ fn doubts(script: &Script) -> Vec<Doubt> {
 }
 
 fn tools(script: &Script) -> Vec<&str> {
-    script.features.tools.iter().map(|tool| tool.name.as_str()).collect()
+    script.features().tools.iter().map(|tool| tool.name.as_str()).collect()
 }
 
 const ONE: &str = "from mcp.server.fastmcp import FastMCP\nmcp = FastMCP('one')\n@mcp.tool()\ndef add(a: int, b: int) -> int:\n    return a + b\n";
@@ -54,14 +54,17 @@ fn what_a_run_decides_is_doubted_with_its_line() {
     "#);
     // The tool of the loop has no name that could be promised.
     assert_eq!(tools(&script), ["extra", "order", "changed"]);
-    assert_eq!(script.features.title.as_deref(), Some("several"));
+    assert_eq!(script.features().title.as_deref(), Some("several"));
 }
 
 #[test]
 fn the_server_that_runs_is_the_one_that_counts() {
     let two = "from mcp.server import MCPServer as S\na = S('a')\nb = S('b')\n@a.tool()\ndef one(): ...\n@b.tool()\ndef two(): ...\n";
     let told = script(&format!("{two}b.run()\n"));
-    assert_eq!((tools(&told), told.features.title.as_deref(), told.sdk), (vec!["two"], Some("b"), Sdk::Mcp2));
+    assert_eq!(
+        (tools(&told), told.features().title.as_deref(), told.sdk),
+        (vec!["two"], Some("b"), Sdk::Mcp2)
+    );
     assert_eq!(doubts(&told), []);
     let untold = script(two);
     assert_eq!(tools(&untold), ["one", "two"]);
@@ -241,8 +244,8 @@ fn a_syntax_error_beside_a_server_is_a_doubt() {
 
 #[test]
 fn windows_line_ends_and_a_byte_order_mark_change_nothing() {
-    let plain = script(ONE).features;
-    assert_eq!(script(&format!("\u{feff}{}", ONE.replace('\n', "\r\n"))).features, plain);
+    let plain = script(ONE).features().clone();
+    assert_eq!(script(&format!("\u{feff}{}", ONE.replace('\n', "\r\n"))).features(), &plain);
 }
 
 #[test]
@@ -293,8 +296,6 @@ fn deep_nesting_neither_overflows_nor_hangs() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
         scan(&text);

@@ -57,7 +57,8 @@ fn is_empty(line: &str) -> bool {
 }
 
 fn indent_of(line: &str) -> usize {
-    line.len() - line.trim_start().len()
+    // Only what takes one byte: lines are cut at multiples of this.
+    line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 const GOOGLE_PARAMETERS: [&str; 4] = ["args", "arguments", "params", "parameters"];
@@ -409,6 +410,8 @@ mod tests {
     fn any_section_ends_the_description_and_none_leaves_it_whole() {
         check("Adds.\n\nNote:\n    Slow.\n\nMore.", "Adds.", &[]);
         check("Adds.\nArgs:\n    a: no blank line above", "Adds.\nArgs:\n    a: no blank line above", &[]);
+        let wide = "A.\n\nArgs:\n  a: b\n \u{3000}\u{3000}\u{3000}c: d";
+        assert_eq!(parse(wide, Needs::AnySection).description.as_deref(), Some("A."));
         check("Just words: here.\n", "Just words: here.\n", &[]);
     }
 }

@@ -155,7 +155,7 @@ fn literal(listing: Listing, call: &Call, reader: &mut Reader<'_, '_>) -> Option
             tool.description = description;
             tool.output_schema = reader.json("outputSchema", either(call, "outputSchema", "output_schema"));
             tool.annotations = annotations;
-            Some(Target::Tool(tool))
+            Some(Target::Tool(Box::new(tool)))
         }
         Listing::Resources => {
             let uri = reader.text("uri", call.keyword("uri").and_then(unwrapped))?;

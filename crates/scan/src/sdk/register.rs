@@ -57,7 +57,7 @@ impl<'a> Subject<'a> {
 /// What a registration adds to a server.
 #[derive(Debug)]
 pub(crate) enum Target {
-    Tool(Tool),
+    Tool(Box<Tool>),
     Resource(Resource),
     Template(ResourceTemplate),
     Prompt(Prompt),
@@ -89,8 +89,12 @@ pub(crate) fn register<'a>(
         Family::FastMcp => fastmcp_sdk,
     };
     let target = match (kind, sdk.is_fastmcp()) {
-        (Kind::Tool, false) => mcp::tool(&subject, options, sdk, &mut reader).map(Target::Tool),
-        (Kind::Tool, true) => fastmcp::tool(&subject, options, sdk, &mut reader).map(Target::Tool),
+        (Kind::Tool, false) => {
+            mcp::tool(&subject, options, sdk, &mut reader).map(|tool| Target::Tool(Box::new(tool)))
+        }
+        (Kind::Tool, true) => {
+            fastmcp::tool(&subject, options, sdk, &mut reader).map(|tool| Target::Tool(Box::new(tool)))
+        }
         (Kind::Resource, false) => mcp::resource(&subject, options, sdk, &mut reader),
         (Kind::Resource, true) => fastmcp::resource(&subject, options, sdk, &mut reader),
         (Kind::Prompt, false) => mcp::prompt(&subject, options, sdk, &mut reader).map(Target::Prompt),

@@ -729,7 +729,10 @@ impl<'a> Walker<'a> {
         let mut reading = Reading { features: first.features, doubts: first.doubts, sdks };
         for (_, server) in servers {
             let features = server.features;
-            features.tools.into_iter().for_each(|tool| add(&mut reading.features, Target::Tool(tool), false));
+            features
+                .tools
+                .into_iter()
+                .for_each(|tool| add(&mut reading.features, Target::Tool(Box::new(tool)), false));
             features
                 .resources
                 .into_iter()
@@ -786,7 +789,10 @@ impl<'a> Walker<'a> {
                     .for_each(|template| template.uri_template = path(&template.uri_template));
             }
             let host = &mut self.servers[id];
-            features.tools.into_iter().for_each(|tool| add(&mut host.features, Target::Tool(tool), false));
+            features
+                .tools
+                .into_iter()
+                .for_each(|tool| add(&mut host.features, Target::Tool(Box::new(tool)), false));
             features
                 .resources
                 .into_iter()
@@ -821,7 +827,7 @@ pub(super) fn add(features: &mut Features, target: Target, replaces: bool) {
         }
     }
     match target {
-        Target::Tool(tool) => put(&mut features.tools, tool, replaces, |a, b| a.name == b.name),
+        Target::Tool(tool) => put(&mut features.tools, *tool, replaces, |a, b| a.name == b.name),
         Target::Resource(resource) => put(&mut features.resources, resource, replaces, |a, b| a.uri == b.uri),
         Target::Template(template) => {
             put(&mut features.resource_templates, template, replaces, |a, b| {

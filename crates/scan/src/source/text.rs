@@ -14,11 +14,14 @@ pub(crate) fn literal(raw: &str) -> Literal {
     let start = raw.find(['"', '\'']).unwrap_or(raw.len());
     let prefix = raw[..start].to_ascii_lowercase();
     let quoted = &raw[start..];
-    let quote = if quoted.starts_with("\"\"\"") || quoted.starts_with("'''") { 3 } else { 1 };
-    if quoted.len() < 2 * quote {
+    // After a syntax error a string may lack its end.
+    let Some(body) = ["\"\"\"", "'''", "\"", "'"]
+        .into_iter()
+        .find_map(|quote| quoted.strip_prefix(quote).map(|rest| rest.strip_suffix(quote)))
+        .flatten()
+    else {
         return Literal::Unknown;
-    }
-    let body = &quoted[quote..quoted.len() - quote];
+    };
     if (prefix.contains('f') || prefix.contains('t')) && body.contains(['{', '}']) {
         return Literal::Unknown;
     }
@@ -148,7 +151,10 @@ mod tests {
         assert_eq!(text("f'plain'"), "plain");
         assert_eq!(literal("f'{x}'"), Literal::Unknown);
         assert_eq!(literal(r"b'\xff'"), Literal::Bytes(vec![255]));
-        assert_eq!(literal("'"), Literal::Unknown);
+        for broken in ["'", "\"\"\"ä", "'a", "\"\"\"", "r", ""] {
+            assert_eq!(literal(broken), Literal::Unknown, "{broken}");
+        }
+        assert_eq!(text("''"), "");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Real Python environments and servers for the tests of this crate.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -84,7 +86,7 @@ pub(crate) fn live(python: &Path, script: &Path) -> Result<Features, String> {
     );
     let mut input = server.0.stdin.take().unwrap();
     let output = BufReader::new(server.0.stdout.take().unwrap());
-    let (lines, answers) = mpsc::channel();
+    let (lines, answers) = mpsc::sync_channel(4096);
     let reader = std::thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
             if lines.send(line).is_err() {
