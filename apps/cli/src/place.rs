@@ -19,6 +19,8 @@ impl Place {
     /// The space to work in.
     pub(crate) fn space(&self) -> Result<Space, Failure> {
         let space = match &self.space {
+            // A mistyped folder must not become an empty space; `config init` makes new ones.
+            Some(folder) if !folder.is_dir() => Err(std::io::ErrorKind::NotADirectory.into()),
             Some(folder) => Space::at(folder),
             None => Space::find(),
         };

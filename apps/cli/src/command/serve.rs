@@ -25,7 +25,9 @@ pub(super) async fn run(run: &Run, serve: Serve) -> Result<Exit, Failure> {
         Ok(listening) => serving(run, &host, listening).await,
         Err(error) => Err(not_listening(&error)),
     };
-    run.output.talk("ending; once more ends at once");
+    if done.is_ok() {
+        run.output.talk("ending; once more ends at once");
+    }
     host.end(&run.stop).await;
     done
 }

@@ -25,8 +25,13 @@ pub(super) async fn run(run: &Run, Servers { view, verb }: Servers) -> Result<Ex
         ServersVerb::Add(server) => add(run, hub, &view, server).await,
         ServersVerb::Remove { name, file } => {
             let query = if *file { "?file=true" } else { "" };
-            run.show(hub.delete(&of(name, query)).await?, |output, gone: Disconnected| {
-                output.talk(&format!("removed {}", gone.disconnected));
+            let gone: Value = hub.delete(&of(name, query)).await?;
+            let stays = hub.get::<Value>(&of(name, "")).await.is_ok();
+            run.show(gone, |output, gone: Disconnected| {
+                output.talk(&match stays {
+                    true => format!("{} sleeps; its script stays, --file deletes it", gone.disconnected),
+                    false => format!("removed {}", gone.disconnected),
+                });
                 Ok(())
             })
         }
@@ -108,7 +113,7 @@ fn facts(server: &ServerItem<'_>, printed: &OutputReport) -> Vec<(&'static str, 
         ("failures", count(server.failures as usize)),
         ("next retry", server.next_retry.clone().unwrap_or_default()),
         ("process", server.pid.map(|pid| pid.to_string()).unwrap_or_default()),
-        ("starts", count(server.generation as usize)),
+        ("generation", count(server.generation as usize)),
         ("script", server.script_path.clone()),
         ("command", server.command.clone().unwrap_or_default()),
         ("origin", format!("{} at {}", server.origin, server.registered_at)),

@@ -95,6 +95,20 @@ async fn a_command_is_added_shown_and_removed() {
 }
 
 #[tokio::test]
+async fn a_dropped_script_stays_and_the_command_says_so() {
+    let cli = Cli::new();
+    let source = "from mcp.server import MCPServer\nm = MCPServer('m')\n@m.tool()\ndef hi() -> str:\n    return 'hi'\n";
+    cli.space.script("stays", source);
+    let ended = cli.run(&["servers", "remove", "stays"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("its script stays"), "{ended:?}");
+    assert!(cli.ok(&["servers", "list"]).await.starts_with("stays\tdormant\t"));
+    let ended = cli.run(&["servers", "remove", "stays", "--file"]).await;
+    assert!(ended.err.contains("removed stays"), "{ended:?}");
+    assert_eq!(cli.ok(&["servers", "list"]).await, "");
+}
+
+#[tokio::test]
 async fn a_reader_that_leaves_ends_the_command_without_a_word() {
     let cli = Cli::with_server();
     let mut child = cli.command(&["tools", "call", "bulk", "bytes=1000000"]).spawn().unwrap();

@@ -93,6 +93,7 @@ async fn an_interrupted_command_ends_its_servers_and_says_nothing() {
 async fn where_others_could_listen_a_token_is_needed() {
     let cli = Cli::new();
     let ended = cli.run(&["serve", "--host", "0.0.0.0", "--port", "0"]).await;
+    assert!(ended.err.starts_with("error: "), "{ended:?}");
     assert_eq!(ended.code, Some(11), "{ended:?}");
     assert!(ended.err.contains("hint: make a token"), "{ended:?}");
 

@@ -72,6 +72,16 @@ async fn reset_keeps_what_was_there() {
 }
 
 #[tokio::test]
+async fn a_mistyped_space_is_not_made() {
+    let cli = Cli::new();
+    let folder = cli.space.path().join("mistyped");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_dormouse"));
+    let ended = command.arg("--space").arg(&folder).args(["tools", "list"]).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(9), "{ended:?}");
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
 async fn a_folder_that_is_no_folder_is_an_error_of_the_space() {
     let cli = Cli::new();
     let file = cli.space.write("file", "");
