@@ -22,8 +22,8 @@ pub enum StartFault {
     #[error("its configuration names `{0}`, which is not set")]
     Variable(String),
     /// It was started and did not answer as a server.
-    #[error("it did not start")]
-    Start(#[source] protocol::StartError),
+    #[error(transparent)]
+    Start(protocol::StartError),
 }
 
 impl StartFault {
