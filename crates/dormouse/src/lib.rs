@@ -56,5 +56,5 @@ pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};
 pub use dormouse_routing::{Candidate, InvalidArguments, Plan, Planned, PlannedCall, Receipt};
 pub use dormouse_storage::mcp_json;
-pub use dormouse_storage::{Embedded, Memory, Storage, StorageError};
+pub use dormouse_storage::{ConversationKey, Embedded, Memory, Storage, StorageError, Table, Write};
 pub use dormouse_types::*;
