@@ -1,5 +1,7 @@
 //! Questions with a model, over HTTP: scripted ones that speak Ollama's and OpenAI's wire format.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use dormouse_testing::{OllamaDouble, OpenAiDouble, Recorded, Reply};
 use dormouse_tests::TestSpace;
 use dormouse_tests::shipped::{Balance, QUERIES, ask, shipped};
