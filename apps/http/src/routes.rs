@@ -45,6 +45,7 @@ fn of_hub() -> OpenApiRouter<App> {
         .routes(routes!(hub::metrics))
         .routes(routes!(hub::doctor))
         .routes(routes!(hub::rescan))
+        .routes(routes!(hub::clean))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
 }

@@ -1,15 +1,16 @@
-//! The hub itself: health, metrics, doctor, rescan.
+//! The hub itself: health, metrics, doctor, rescan, cleaning.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dormouse_telemetry::Telemetry;
+use tracing::warn;
 
 use crate::app::App;
 use crate::extract::Entered;
-use crate::problem::{Code, Problem};
-use crate::wire::{DoctorReport, HealthReport};
+use crate::problem::{Code, Problem, chain};
+use crate::wire::{Cleaned, DoctorReport, HealthReport};
 
 /// Tells how the hub fares. Needs no token at the root.
 #[utoipa::path(
@@ -54,4 +55,19 @@ pub(crate) async fn doctor(State(app): State<App>) -> Json<DoctorReport> {
 pub(crate) async fn rescan(State(app): State<App>) -> StatusCode {
     app.hub().store().orchestrator().rescan().await;
     StatusCode::NO_CONTENT
+}
+
+/// Removes Python environments that no script of this space needs and nobody uses.
+#[utoipa::path(
+    post, path = "/environments/clean", tag = "hub",
+    responses((status = 200, body = Cleaned), (status = "default", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn clean(State(app): State<App>) -> Result<Json<Cleaned>, Problem> {
+    match app.hub().collect_garbage().await {
+        Ok(garbage) => Ok(Json(garbage.into())),
+        Err(error) => {
+            warn!(error = %chain(&error), "environments were not cleaned");
+            Err(Problem::new(Code::FileFailed, error))
+        }
+    }
 }

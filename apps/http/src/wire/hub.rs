@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Doctor, Finding, Health, ServerInfo, ServerState, StorageHealth};
+use crate::domain::{Doctor, Finding, Garbage, Health, ServerInfo, ServerState, StorageHealth};
 
 /// How the hub fares, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -92,6 +92,24 @@ impl UnwellServer {
             | ServerState::Disconnecting
             | ServerState::Disconnected => None,
         }
+    }
+}
+
+/// What a cleaning of environments removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cleaned {
+    /// Environments removed, half-made ones included.
+    pub removed: usize,
+    /// Bytes that this freed.
+    pub bytes: u64,
+    /// Environments that no script of this space needs, but somebody uses.
+    pub in_use: usize,
+}
+
+impl From<Garbage> for Cleaned {
+    fn from(garbage: Garbage) -> Self {
+        let Garbage { removed, bytes, in_use } = garbage;
+        Self { removed, bytes, in_use }
     }
 }
 

@@ -20,7 +20,7 @@ mod tool;
 pub use chat::{ChatMessage, Cleared};
 pub(crate) use event::server_of;
 pub use event::{HubEvent, Lagged};
-pub use hub::{DoctorReport, FindingItem, HealthReport, UnwellServer};
+pub use hub::{Cleaned, DoctorReport, FindingItem, HealthReport, UnwellServer};
 pub use plan::{CandidateItem, Decision, PlanItem, PlannedItem, ReceiptItem};
 pub use query::{CallBegun, Progress, QueryAnswered, QueryAsked, QueryNews, Token, ToolOutcome, Waking};
 pub use server::{

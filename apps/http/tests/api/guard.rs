@@ -58,9 +58,15 @@ async fn an_agents_token_opens_its_agent_only() {
     let token = hub.token("a", Scope::Agent(AgentId::try_new("a1").unwrap())).await;
     let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
     assert_eq!(hub.ask("GET /agents/a1/tools", &headers, "").await.status, StatusCode::OK);
-    for line in
-        ["GET /tools", "GET /agents/a2/tools", "GET /tokens", "POST /rescan", "GET /metrics", "GET /doctor"]
-    {
+    for line in [
+        "GET /tools",
+        "GET /agents/a2/tools",
+        "GET /tokens",
+        "POST /rescan",
+        "POST /environments/clean",
+        "GET /metrics",
+        "GET /doctor",
+    ] {
         assert_eq!(hub.ask(line, &headers, "").await.code(), "forbidden", "{line}");
     }
     let add = r#"{"name":"x","command":"true"}"#;
