@@ -3,6 +3,7 @@
 //! Each thing that happened is a line with its time. On a terminal, what happens right now
 //! turns below the lines.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub(crate) struct Trace {
     form: Form,
     /// How many words of the answer came.
     words: usize,
+    /// When each server's waking was last told for good: an install has a hundred steps.
+    woken: HashMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -36,7 +39,7 @@ impl Trace {
             (false, false) => Form::Plain,
             (false, true) => Form::Live(spinner()),
         };
-        let trace = Self { began: Instant::now(), form, words: 0 };
+        let trace = Self { began: Instant::now(), form, words: 0, woken: HashMap::new() };
         trace.now("looking for the hub");
         trace
     }
@@ -51,8 +54,24 @@ impl Trace {
         if let Some(now) = activity(news) {
             self.now(&now);
         }
-        for line in lines(news) {
-            self.line(&line);
+        if self.is_news(news) {
+            for line in lines(news) {
+                self.line(&line);
+            }
+        }
+    }
+
+    /// Whether an event is worth a line, after those that there were.
+    fn is_news(&mut self, news: &QueryNews) -> bool {
+        const PACE: Duration = Duration::from_secs(1);
+        let QueryNews::Waking(waking) = news else { return true };
+        let now = Instant::now();
+        match self.woken.get(&waking.server_name) {
+            Some(told) if now.duration_since(*told) < PACE => false,
+            _ => {
+                self.woken.insert(waking.server_name.clone(), now);
+                true
+            }
         }
     }
 

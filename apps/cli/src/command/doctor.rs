@@ -1,7 +1,6 @@
 //! `doctor`: what is wrong, and what to do about it.
 
-use dormouse_http::wire::DoctorReport;
-use serde::Deserialize;
+use dormouse_http::wire::{Cleaned, DoctorReport};
 use serde_json::{Value, json};
 
 use super::Run;
@@ -56,14 +55,6 @@ fn told(output: &Output, space: &str, report: &DoctorReport) -> Result<(), Failu
         output.talk("all is well");
     }
     Ok(())
-}
-
-/// What a cleaning removed.
-#[derive(Debug, Deserialize)]
-struct Cleaned {
-    removed: usize,
-    bytes: u64,
-    in_use: usize,
 }
 
 async fn clean(run: &Run, hub: &mut HubClient) -> Result<Exit, Failure> {

@@ -35,7 +35,9 @@ pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, 
     .await
 }
 
-fn listed(output: &Output, tools: Vec<ToolItem<'static>>) -> Result<(), Failure> {
+fn listed(output: &Output, mut tools: Vec<ToolItem<'static>>) -> Result<(), Failure> {
+    // A person reads a server's tools together.
+    tools.sort_by(|a, b| (&a.server_name, &a.full_name).cmp(&(&b.server_name, &b.full_name)));
     if tools.is_empty() {
         output.talk("no tools yet: drop a script into the space's servers/");
     }

@@ -2,6 +2,8 @@
 //!
 //! Servers are fixtures without an SDK, as commands of `mcp.json`: nothing is installed here.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 mod calls;
 mod hubs;
 mod settings;
