@@ -22,6 +22,11 @@ use serde_json::Value;
 pub(crate) use choice::Models;
 pub use choice::{ModelChoice, UnknownModel};
 
+/// How many tokens a plan or an answer may have: a small model whose text never ends must not
+/// write until the timeout.
+const ROOM_FOR_PLAN: i32 = 768;
+const ROOM_FOR_ANSWER: i32 = 2_048;
+
 /// Where models are found, and which one is wanted.
 #[derive(Clone)]
 pub struct ModelSettings {

@@ -13,13 +13,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::stream::{Collector, lines};
-use super::{Choice, Endpoint, Model, ModelError, Prompt, Speaker, Tokens, client, fault, json, message_in};
+use super::{
+    Choice, Endpoint, Model, ModelError, Prompt, ROOM_FOR_ANSWER, ROOM_FOR_PLAN, Speaker, Tokens, client,
+    fault, json, message_in,
+};
 
 /// Windows that a model is run with. Few, since Ollama loads a model anew when the window changes.
 const WINDOWS: [u64; 4] = [4_096, 8_192, 16_384, 32_768];
-/// What a plan or an answer may take of the window, in tokens.
-const ROOM_FOR_PLAN: i32 = 768;
-const ROOM_FOR_ANSWER: i32 = 2_048;
 /// How long a model stays loaded: the next question mostly comes within minutes.
 const KEEP_MINUTES: u64 = 10;
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::stream::{Collector, lines};
 use super::{
-    Choice, Endpoint, MAX_TEXT_BYTES, Model, ModelError, Prompt, Speaker, Tokens, client, fault,
-    json as found, message_in,
+    Choice, Endpoint, MAX_TEXT_BYTES, Model, ModelError, Prompt, ROOM_FOR_ANSWER, ROOM_FOR_PLAN, Speaker,
+    Tokens, client, fault, json as found, message_in,
 };
 
 /// The ways to ask for a plan. Not every server knows each; what one refuses is not asked again.
@@ -52,7 +52,7 @@ impl OpenAi {
         Self { http: client(timeout), base, key, model: model.to_owned(), timeout, way: AtomicU8::new(0) }
     }
 
-    fn body(&self, prompt: &Prompt) -> Value {
+    fn body(&self, prompt: &Prompt, room: i32) -> Value {
         let message = |(speaker, text): &(Speaker, String)| {
             let role = match speaker {
                 Speaker::System => "system",
@@ -62,7 +62,9 @@ impl OpenAi {
             json!({"role": role, "content": text})
         };
         let messages: Vec<Value> = prompt.messages.iter().map(message).collect();
-        json!({"model": self.model, "messages": messages, "temperature": 0})
+        // OpenAI's own newer models refuse the old name, and other servers know only that.
+        let limit = if self.base.contains("api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
+        json!({"model": self.model, "messages": messages, "temperature": 0, limit: room})
     }
 
     async fn post(&self, body: &Value) -> Result<reqwest::Response, ModelError> {
@@ -162,7 +164,7 @@ impl Model for OpenAi {
     async fn choose(&self, prompt: &Prompt, choice: &Choice) -> Result<Value, ModelError> {
         let mut refusal = None;
         for (place, way) in WAYS.into_iter().enumerate().skip(usize::from(self.way.load(Ordering::Relaxed))) {
-            match self.post(&with_way(self.body(prompt), way, choice)).await {
+            match self.post(&with_way(self.body(prompt, ROOM_FOR_PLAN), way, choice)).await {
                 Ok(response) => {
                     self.way.store(u8::try_from(place).unwrap_or(0), Ordering::Relaxed);
                     let text = text_of(response, self.timeout).await?;
@@ -185,7 +187,7 @@ impl Model for OpenAi {
     }
 
     async fn write(&self, prompt: &Prompt, tokens: &Tokens<'_>) -> Result<String, ModelError> {
-        let mut body = self.body(prompt);
+        let mut body = self.body(prompt, ROOM_FOR_ANSWER);
         body["stream"] = true.into();
         let response = self.post(&body).await?;
         let kind =
