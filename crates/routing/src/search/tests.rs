@@ -105,13 +105,6 @@ fn a_name_weighs_more_than_a_mention() {
 }
 
 #[test]
-fn a_greeting_finds_the_tool_that_greets() {
-    let index = SearchIndex::new();
-    sync(&index, &[(key("my_tools"), features(&[("greet", "Say hello to someone.")]))]);
-    assert_eq!(found(&index, "hello", &Scope::Store), ["my_tools_greet"]);
-}
-
-#[test]
 fn a_doubled_tool_counts_once() {
     let index = SearchIndex::new();
     sync(&index, &[(key("a"), features(&[("ping", "one"), ("ping", "two")]))]);

@@ -29,7 +29,7 @@ impl Word {
 /// Words that say nothing about which tool is meant.
 const FILLERS: &str = "a about above after again all also am among an and any are aren't as at be been before \
     being below between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down \
-    during each either else etc few for from further had has have having he her here hers him his \
+    during each either else etc few for from further had has have having he hello her here hers hey hi him his \
     how how's i i'd i'll i'm i've if in into is isn't it it's its itself just kindly let let's like may me might \
     more most much must my myself need needs no nor not now of off ok okay on once only or other our ours out \
     over own per please quickly really same shall she should so some such thank thanks than that that's the \
