@@ -295,6 +295,22 @@ fn deep_nesting_neither_overflows_nor_hangs() {
     }
 }
 
+#[test]
+fn the_shipped_servers_are_read_in_full() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../servers");
+    let report = Cache::default().scan(&folder);
+    let mut read = 0;
+    for (path, scanned) in report.scripts {
+        let Scanned::Server(script) = &*scanned.unwrap() else {
+            panic!("{} builds no server", path.display())
+        };
+        assert_eq!(script.confidence, Confidence::Full, "{}", path.display());
+        assert_eq!(script.needs.problem, None, "{}", path.display());
+        read += script.features().tools.len();
+    }
+    assert_eq!(read, 15);
+}
+
 proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,200}") {

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::options::{Reader, put};
 use super::register::Target;
-use super::walk::{Walker, add};
+use super::servers::add;
+use super::walk::Walker;
 use crate::source::{Argument, Binding, Call, Expr, Function, Names, Stmt};
 
 /// What a handler lists.

@@ -11,7 +11,10 @@ mod mcp;
 mod options;
 mod prompt_schema;
 mod register;
+mod registering;
+mod servers;
 mod walk;
 
 pub use family::Sdk;
-pub(crate) use walk::{Reading, read};
+pub(crate) use servers::Reading;
+pub(crate) use walk::read;
