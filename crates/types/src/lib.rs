@@ -27,8 +27,7 @@ pub use call::{
 pub use conversation::{Message, Role};
 pub use event::{CallEnd, CallId, Event, PrepareStep};
 pub use feature::{
-    Confidence, Doubt, Drift, DriftKind, FeatureSource, Features, Prompt, Resource,
-    ResourceTemplate, Tool,
+    Confidence, Doubt, Drift, DriftKind, FeatureSource, Features, Prompt, Resource, ResourceTemplate, Tool,
 };
 pub use name::{AgentId, InvalidName, Scope, ServerKey, ServerName, SessionId, ToolKey, ToolName};
 pub use server::{Env, Idle, Launch, Origin, PythonNeeds, ServerConfig, Timing, Wanted};
