@@ -86,6 +86,14 @@ impl Balance {
         balance
     }
 
+    /// How often a server woke.
+    ///
+    /// # Panics
+    /// When a test panicked with the counts.
+    pub fn wakes(&self, server: &str) -> u32 {
+        self.0.lock().expect("nobody panics with the counts").get(server).map_or(0, |(woke, _)| *woke)
+    }
+
     /// Ends the hub; then everybody who woke sleeps, and no process is left.
     ///
     /// # Panics
