@@ -7,5 +7,5 @@ pub(crate) use dormouse::{
     Noise, Origin, Outcome, Plan, Planned, PlannedCall, PrepareStep, QueryAnswer, QueryError, QueryEvent,
     QueryListener, QueryRequest, Receipt, RegisterError, RemoveError, Role, RunError, Scope, ServerInfo,
     ServerKey, ServerName, ServerState, SessionId, StartFault, Step, StorageError, StorageHealth, Timestamp,
-    TokenError, TokenInfo, ToolRef, Version, WaitError, Wanted, WireError,
+    TokenError, TokenInfo, ToolRef, Version, WaitError, Wanted, WireError, chain,
 };

@@ -9,7 +9,7 @@ use dormouse_orchestrator::{Call, Lease, Orchestrator};
 use dormouse_routing::{Answer, Plan, Planned, PlannedCall, Question, Receipt, StepDone};
 use dormouse_types::{
     Arguments, BackChannel, CallEvent, Message, NoBackChannel, Outcome, Role, ServerKey, SessionId,
-    Timestamp, ToolKey,
+    Timestamp, ToolKey, chain,
 };
 use futures::future::join_all;
 use tracing::{Instrument, info_span, warn};
@@ -299,16 +299,6 @@ fn new_calls(calls: &[PlannedCall], steps: &[Step], notes: &mut Vec<String>) -> 
         new.truncate(CALLS);
     }
     new
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl Step {

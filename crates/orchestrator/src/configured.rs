@@ -6,10 +6,10 @@ use dormouse_storage::mcp_json::{McpFile, Problem};
 use dormouse_types::{ServerConfig, ServerName};
 use serde_json::Value;
 
-use crate::chain::chain;
 use crate::error::{AddError, RemoveError};
 use crate::finding::Finding;
 use crate::settings::Settings;
+use dormouse_types::chain;
 
 /// What `mcp.json` says.
 #[derive(Debug, Default)]

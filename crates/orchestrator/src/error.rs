@@ -29,7 +29,7 @@ pub enum StartFault {
 impl StartFault {
     /// The fault with its causes, as one line for a status.
     pub fn chain(&self) -> String {
-        crate::chain::chain(self)
+        dormouse_types::chain(self)
     }
 
     /// The fault with its causes and the server's own last words.

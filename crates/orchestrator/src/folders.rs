@@ -10,7 +10,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::chain::chain;
+use dormouse_types::chain;
 
 /// How long a folder must be quiet before it is read: an editor writes in several steps.
 /// Far below the 200 ms within which a change shows.

@@ -15,7 +15,6 @@
 //! * [`Orchestrator::shutdown`] returns when no process is left.
 
 mod call;
-mod chain;
 mod configured;
 mod error;
 mod finding;

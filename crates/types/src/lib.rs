@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 mod call;
+mod chain;
 mod conversation;
 mod event;
 mod feature;
@@ -24,6 +25,7 @@ mod status;
 pub use call::{
     Arguments, BackChannel, CallEvent, CallResult, NoBackChannel, Outcome, PeerAnswer, PeerRequest,
 };
+pub use chain::chain;
 pub use conversation::{Message, Role};
 pub use event::{CallEnd, CallId, Event, PrepareStep};
 pub use feature::{

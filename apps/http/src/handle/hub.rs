@@ -8,8 +8,9 @@ use dormouse_telemetry::Telemetry;
 use tracing::warn;
 
 use crate::app::App;
+use crate::domain::chain;
 use crate::extract::Entered;
-use crate::problem::{Code, Problem, chain};
+use crate::problem::{Code, Problem};
 use crate::wire::{Cleaned, DoctorReport, HealthReport};
 
 /// Tells how the hub fares. Needs no token at the root.

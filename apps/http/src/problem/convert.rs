@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{Code, Problem, chain};
+use super::{Code, Problem};
 use crate::domain::{
     AddError, CallError, ConversationError, InvalidArguments, InvalidName, LeaseError, NoSuchServer,
     NoSuchTool, QueryError, RegisterError, RemoveError, RunError, StartFault, StorageError, TokenError,
-    WaitError, WireError,
+    WaitError, WireError, chain,
 };
 
 impl From<InvalidName> for Problem {

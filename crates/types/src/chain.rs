@@ -1,9 +1,9 @@
-//! An error with its causes, as one line for a status or a finding.
+//! An error with its causes, as one line.
 
 use std::error::Error;
 
-/// The message, and those of its causes.
-pub(crate) fn chain(error: &dyn Error) -> String {
+/// The message of an error and those of its causes, in one line for a status, a note or a log.
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
