@@ -243,6 +243,10 @@ impl Storage for FullDisk {
     async fn write(&self, batch: Vec<Write>) -> Result<(), StorageError> {
         self.0.write(batch).await
     }
+    async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError> {
+        self.0.conversations().await
+    }
+
     async fn close(&self) {
         self.0.close().await;
     }

@@ -182,7 +182,7 @@ impl Hub {
             .servers(&Scope::Store)
             .filter_map(|entry| match &entry.config.launch {
                 Launch::Script { needs, .. } => Some(needs.clone()),
-                Launch::Command { .. } => None,
+                Launch::Command { .. } | Launch::Url(_) | Launch::Elsewhere { .. } => None,
             })
             .collect();
         self.shared.environments.collect_garbage(&needs).await

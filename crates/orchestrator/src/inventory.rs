@@ -226,7 +226,12 @@ impl Inventory {
             {
                 self.prepare(entry.clone());
             }
-            Launch::Script { .. } | Launch::Command { .. } => {}
+            Launch::Elsewhere { .. } => {
+                let reason = "its script lies with another hub, and not here".to_owned();
+                registry.set_status(&entry.key, unreachable(Some(reason)));
+                return;
+            }
+            Launch::Script { .. } | Launch::Command { .. } | Launch::Url(_) => {}
         }
         let wake = entry.config.wanted == Wanted::Always;
         let contact = entry.source == FeatureSource::Unknown && entry.config.wanted == Wanted::OnDemand;

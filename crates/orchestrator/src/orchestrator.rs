@@ -189,7 +189,8 @@ impl Orchestrator {
     pub fn is_prepared(&self, server: &ServerKey) -> bool {
         self.registry().snapshot().get(server).is_some_and(|entry| match &entry.config.launch {
             Launch::Script { needs, .. } => self.engine().starter.environments().ready_now(needs).is_some(),
-            Launch::Command { .. } => true,
+            Launch::Command { .. } | Launch::Url(_) => true,
+            Launch::Elsewhere { .. } => false,
         })
     }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use dormouse_registry::{Catalog, Change, Entry};
 use dormouse_scan::{Scanned, Script, drift};
 use dormouse_types::{
-    Confidence, Drift, Env, FeatureSource, Features, Launch, Origin, Scope, ServerConfig, ServerKey,
-    ServerName, Timestamp, Wanted,
+    Confidence, Drift, Env, FeatureSource, Features, Launch, Limits, Origin, RemoteTransport, Scope,
+    ServerConfig, ServerKey, ServerName, Timestamp, Wanted,
 };
 
 use crate::configured::Configured;
@@ -104,6 +104,8 @@ impl Sources<'_> {
             env: Env::default(),
             wanted: Wanted::OnDemand,
             timing: self.settings.timing,
+            limits: Limits::default(),
+            stateless: false,
             origin,
         };
         self.settings.apply(&key.name, &mut config);
@@ -192,10 +194,24 @@ pub(crate) fn version_of(config: &ServerConfig) -> String {
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
-    if let Launch::Command { command, args, cwd } = &config.launch {
-        part(command);
-        args.iter().for_each(|arg| part(arg));
-        part(&cwd.as_deref().unwrap_or(Path::new("")).to_string_lossy());
+    match &config.launch {
+        Launch::Command { command, args, cwd } => {
+            part(command);
+            args.iter().for_each(|arg| part(arg));
+            part(&cwd.as_deref().unwrap_or(Path::new("")).to_string_lossy());
+        }
+        Launch::Url(remote) => {
+            part(&remote.url);
+            part(match remote.transport {
+                RemoteTransport::StreamableHttp => "streamable-http",
+                RemoteTransport::Sse => "sse",
+            });
+            for (name, value) in &remote.headers.0 {
+                part(name);
+                part(value);
+            }
+        }
+        Launch::Script { .. } | Launch::Elsewhere { .. } => {}
     }
     for (name, value) in &config.env.0 {
         part(name);
@@ -213,5 +229,7 @@ pub(crate) fn source_of(launch: &Launch) -> String {
     match launch {
         Launch::Script { path, .. } => path.display().to_string(),
         Launch::Command { command, .. } => format!("the command `{command}` of mcp.json"),
+        Launch::Url(_) => "a URL of mcp.json".to_owned(),
+        Launch::Elsewhere { .. } => "a script that lies with another hub".to_owned(),
     }
 }

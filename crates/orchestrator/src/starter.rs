@@ -57,6 +57,12 @@ impl Starter {
                 env: self.env(key, config)?,
                 cwd: self.directory(cwd.as_deref()),
             },
+            Launch::Url(_) => {
+                return Err(StartFault::Needs("servers at a URL cannot be reached yet".to_owned()));
+            }
+            Launch::Elsewhere { .. } => {
+                return Err(StartFault::Needs("its script lies with another hub, and not here".to_owned()));
+            }
         };
         report(PrepareStep::Ready);
         Connection::open(&*self.launcher, &program, config.timing.start).await.map_err(StartFault::Start)

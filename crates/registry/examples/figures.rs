@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use dormouse_registry::{Change, Entry, Registry};
 use dormouse_storage::{Embedded, Memory, Storage};
 use dormouse_types::{
-    Confidence, Env, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig, ServerKey,
-    ServerStatus, Timestamp, Timing, Tool, Wanted,
+    Confidence, Env, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope, ServerConfig,
+    ServerKey, ServerStatus, Timestamp, Timing, Tool, Wanted,
 };
 use serde_json::json;
 
@@ -117,6 +117,8 @@ fn entry(number: usize, version: &str) -> Result<Entry, Box<dyn Error>> {
             env: Env::default(),
             wanted: Wanted::OnDemand,
             timing: Timing::default(),
+            limits: Limits::default(),
+            stateless: false,
             origin: Origin::Dropped,
         }),
         features: Arc::new(Features {

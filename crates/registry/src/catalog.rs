@@ -92,7 +92,7 @@ impl Catalog {
     pub fn servers_of_script<'a>(&'a self, script: &'a Path) -> impl Iterator<Item = &'a Arc<Entry>> {
         self.servers(&Scope::Store).filter(move |entry| match &entry.config.launch {
             Launch::Script { path, .. } => path == script,
-            Launch::Command { .. } => false,
+            Launch::Command { .. } | Launch::Url(_) | Launch::Elsewhere { .. } => false,
         })
     }
 

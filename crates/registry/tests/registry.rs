@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dormouse_registry::{ApplyError, Catalog, Change, Entry, NoSuchServer, NoSuchTool, Registry, Version};
 use dormouse_storage::{Memory, Storage};
 use dormouse_types::{
-    Confidence, Env, Event, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig,
-    ServerKey, ServerState, ServerStatus, Timestamp, Timing, Tool, ToolKey, Wanted,
+    Confidence, Env, Event, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope,
+    ServerConfig, ServerKey, ServerState, ServerStatus, Timestamp, Timing, Tool, ToolKey, Wanted,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -34,6 +34,8 @@ fn from_file(scope: &Scope, name: &str, path: &str, tools: &[&str]) -> Entry {
             env: Env::default(),
             wanted: Wanted::OnDemand,
             timing: Timing::default(),
+            limits: Limits::default(),
+            stateless: false,
             origin: Origin::Dropped,
         }),
         features: Arc::new(Features { tools: tools.iter().map(tool).collect(), ..Features::default() }),

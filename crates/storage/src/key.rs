@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use dormouse_types::{Scope, SessionId};
 
+use crate::ConversationKey;
+
 /// Joins parts into one key: each stands behind its length in bytes.
 ///
 /// Two different lists of parts never give the same key, whatever characters they hold.
@@ -28,6 +30,24 @@ pub(crate) fn conversation_key(scope: &Scope, session: &SessionId) -> String {
         Scope::Store => joined_key(["store", session.as_str()]),
         Scope::Agent(agent) => joined_key(["agent", agent.as_str(), session.as_str()]),
     }
+}
+
+/// What [`conversation_key`] made: each part says its own length, so there is one way to read it.
+pub(crate) fn conversation_of(key: &str) -> Option<ConversationKey> {
+    let mut parts = Vec::new();
+    let mut rest = key;
+    while !rest.is_empty() {
+        let (length, after) = rest.split_once(':')?;
+        let (part, after) = after.split_at_checked(length.parse().ok()?)?;
+        parts.push(part);
+        rest = after;
+    }
+    let (scope, session) = match parts[..] {
+        ["store", session] => (Scope::Store, session),
+        ["agent", agent, session] => (Scope::Agent(agent.parse().ok()?), session),
+        _ => return None,
+    };
+    Some(ConversationKey { scope, session: session.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -20,4 +20,4 @@ mod storage;
 pub use embedded::{Embedded, OpenError};
 pub use key::joined_key;
 pub use memory::Memory;
-pub use storage::{ConversationKey, MESSAGES_KEPT, Storage, StorageError, Table, Write};
+pub use storage::{ConversationKey, Fence, FromOthers, MESSAGES_KEPT, Storage, StorageError, Table, Write};

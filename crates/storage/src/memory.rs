@@ -77,6 +77,13 @@ impl Storage for Memory {
 
     async fn write(&self, batch: Vec<Write>) -> Result<(), StorageError> {
         self.with(|content| {
+            for change in &batch {
+                if let Write::Expect { table, key, value } = change
+                    && content.records.get(&(*table, key.clone())) != value.as_ref()
+                {
+                    return Err(StorageError::Conflict { table: table.as_str() });
+                }
+            }
             for change in batch {
                 match change {
                     Write::Put { table, key, value } => {
@@ -85,9 +92,15 @@ impl Storage for Memory {
                     Write::Delete { table, key } => {
                         content.records.remove(&(table, key));
                     }
+                    Write::Expect { .. } => {}
                 }
             }
-        })
+            Ok(())
+        })?
+    }
+
+    async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError> {
+        self.with(|content| content.conversations.keys().cloned().collect())
     }
 
     async fn close(&self) {

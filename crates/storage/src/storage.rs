@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_types::{Message, Scope, SessionId};
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 /// How many messages of a conversation are kept, the newest ones, as in the seed.
 pub const MESSAGES_KEPT: usize = 50;
@@ -32,12 +34,35 @@ pub enum Table {
     Tokens,
     /// Differences between what a source promised and what its server served.
     Drift,
+    /// Which servers of the store an agent sees beside its own.
+    Assignments,
+    /// What a context says about single tools.
+    ToolSettings,
+    /// Texts that several hubs share, such as `mcp.json`, each with its version.
+    Documents,
+    /// Which scripts lie with which hub, where several share the storage.
+    Scripts,
+    /// How calls ended.
+    Calls,
+    /// Settings that were changed while the hub ran.
+    Settings,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 5] =
-        [Self::Registrations, Self::LiveFeatures, Self::ToolNames, Self::Tokens, Self::Drift];
+    pub const ALL: [Self; 11] = [
+        Self::Registrations,
+        Self::LiveFeatures,
+        Self::ToolNames,
+        Self::Tokens,
+        Self::Drift,
+        Self::Assignments,
+        Self::ToolSettings,
+        Self::Documents,
+        Self::Scripts,
+        Self::Calls,
+        Self::Settings,
+    ];
 
     /// The name under which backends store it. Never renamed.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +72,12 @@ impl Table {
             Self::ToolNames => "tool_names",
             Self::Tokens => "tokens",
             Self::Drift => "drift",
+            Self::Assignments => "assignments",
+            Self::ToolSettings => "tool_settings",
+            Self::Documents => "documents",
+            Self::Scripts => "scripts",
+            Self::Calls => "calls",
+            Self::Settings => "settings",
         }
     }
 }
@@ -70,7 +101,34 @@ pub enum Write {
         /// Under which key.
         key: String,
     },
+    /// Changes nothing, and fails the whole batch with [`StorageError::Conflict`] unless the record
+    /// is as expected when the batch is made: so two writers cannot undo each other unseen.
+    Expect {
+        /// Where.
+        table: Table,
+        /// Under which key.
+        key: String,
+        /// What stands there; `None` when nothing does.
+        value: Option<Value>,
+    },
 }
+
+/// Something that reached a hub from the others on the same storage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FromOthers {
+    /// Records of these tables were written.
+    Written(Vec<Table>),
+    /// Another hub told something by [`Storage::tell`].
+    Told(Value),
+    /// Messages may have been lost: whoever keeps a copy reads all of it anew.
+    Missed,
+}
+
+/// The right to do something that only one hub does at a time, until a moment.
+///
+/// The number grows with each holder: whoever acts under an older one is too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub u64);
 
 /// Why something could not be read or stored.
 ///
@@ -97,6 +155,25 @@ pub enum StorageError {
         /// What is wrong with it.
         #[source]
         source: Arc<serde_json::Error>,
+    },
+    /// A record is not as a [`Write::Expect`] said. Nothing of the batch is stored.
+    #[error("a record of `{table}` was changed by somebody else meanwhile")]
+    Conflict {
+        /// Where it stands.
+        table: &'static str,
+    },
+    /// The storage cannot be reached, or did not answer in time. A write may have been stored
+    /// all the same.
+    #[error("the storage cannot be reached: {reason}")]
+    Unreachable {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The storage answers, and refuses: a wrong password, read-only, out of memory.
+    #[error("the storage refused: {reason}")]
+    Refused {
+        /// Its words.
+        reason: String,
     },
     /// The database was closed.
     #[error("the database is closed")]
@@ -150,6 +227,41 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StorageError`]; then none of the changes is stored.
     async fn write(&self, batch: Vec<Write>) -> Result<(), StorageError>;
+
+    /// Every conversation that there is, in no order.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError>;
+
+    /// What other hubs on the same storage write and tell from now on. `None`: there are no others.
+    fn feed(&self) -> Option<broadcast::Receiver<FromOthers>> {
+        None
+    }
+
+    /// Tells the other hubs on the same storage something, such as an event. Nobody may be there.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn tell(&self, what: &Value) -> Result<(), StorageError> {
+        let _ = what;
+        Ok(())
+    }
+
+    /// Takes or renews a duty for so long; `None` while another hub holds it. Where there are no
+    /// others the duty is always ours.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn lead(&self, duty: &str, lease: Duration) -> Result<Option<Fence>, StorageError> {
+        let _ = (duty, lease);
+        Ok(Some(Fence(0)))
+    }
+
+    /// Whether it can be reached now. Cheap, and answers at once.
+    fn is_reachable(&self) -> bool {
+        true
+    }
 
     /// Finishes what it was asked before, and lets go of its file or connection; from then on
     /// everything is [`StorageError::Closed`]. So the place is free for the next hub, whoever

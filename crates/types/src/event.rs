@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::{Outcome, ServerKey, ServerStatus, ToolName};
 
 /// The number of a call within the life of a hub.
@@ -31,6 +34,35 @@ pub struct CallEnd {
     pub duration: Duration,
     /// Whether the server was woken for it.
     pub woke: bool,
+}
+
+/// Something that a person should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its number within the hub; a later one is greater.
+    pub id: u64,
+    /// How bad it is.
+    pub level: AlertLevel,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What happened, in words for a person.
+    pub message: String,
+    /// The server that it is about.
+    pub server: Option<ServerKey>,
+    /// When it was raised.
+    pub at: Timestamp,
+}
+
+/// How bad an [`Alert`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertLevel {
+    /// Good to know.
+    Info,
+    /// Something works worse than it should.
+    Warning,
+    /// Something does not work.
+    Error,
 }
 
 /// Something changed. Cheap to clone; carries no arguments, results or secrets.
@@ -75,6 +107,11 @@ pub enum Event {
         server: ServerKey,
         /// The number of the start that ended.
         generation: u64,
+    },
+    /// A person should look at something.
+    Alert {
+        /// What.
+        alert: Arc<Alert>,
     },
     /// A call was sent.
     CallStarted {

@@ -58,6 +58,28 @@ impl Tool {
     }
 }
 
+/// What a context says about one tool on top of what its server says. Empty is nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolSettings {
+    /// Whether it is left out of lists and cannot be called here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// The name under which it is listed here, in place of its full name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<ToolName>,
+    /// What it does, in place of the server's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+impl ToolSettings {
+    /// Whether they say nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One resource, as `resources/list` gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resource {

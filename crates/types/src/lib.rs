@@ -27,12 +27,16 @@ pub use call::{
 };
 pub use chain::chain;
 pub use conversation::{Message, Role};
-pub use event::{CallEnd, CallId, Event, PrepareStep};
+pub use event::{Alert, AlertLevel, CallEnd, CallId, Event, PrepareStep};
 pub use feature::{
     Confidence, Doubt, Drift, DriftKind, FeatureSource, Features, Prompt, Resource, ResourceTemplate, Tool,
+    ToolSettings,
 };
 pub use name::{AgentId, InvalidName, Scope, ServerKey, ServerName, SessionId, ToolKey, ToolName};
-pub use server::{Env, Idle, Launch, Origin, PythonNeeds, ServerConfig, Timing, Wanted};
+pub use server::{
+    Auth, Env, Idle, Launch, Limits, Origin, PythonNeeds, Remote, RemoteTransport, ServerConfig, Timing,
+    Wanted,
+};
 pub use status::{ServerState, ServerStatus};
 
 /// A point in time, in UTC.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,73 @@ pub enum Launch {
         /// Its working directory; `None` is the space's folder.
         cwd: Option<PathBuf>,
     },
+    /// A server that runs elsewhere and is reached at a URL.
+    Url(Remote),
+    /// A script that lies with another hub of the same space, and not here.
+    Elsewhere {
+        /// The hash of its source there.
+        content_hash: String,
+    },
+}
+
+/// A server at a URL, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address, with `${VAR}` not yet expanded.
+    pub url: String,
+    /// Which of MCP's two HTTP transports it speaks.
+    pub transport: RemoteTransport,
+    /// Headers of every request, with `${VAR}` not yet expanded; a bearer token is one of them.
+    pub headers: Env,
+    /// How the hub signs in, beyond what the headers say.
+    pub auth: Auth,
+    /// A file of certificates (PEM) that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// MCP's transports over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RemoteTransport {
+    /// One endpoint for everything, from revision 2025-03-26 on.
+    #[default]
+    StreamableHttp,
+    /// The transport of 2024-11-05: a stream of events, and an address to post to.
+    Sse,
+}
+
+/// How the hub signs in at a server.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum Auth {
+    /// Not at all, or by the headers that are configured.
+    #[default]
+    Headers,
+    /// OAuth 2.1 with a person at a browser: authorisation code with PKCE.
+    AuthorizationCode {
+        /// The client's id, where the server does not register clients by itself.
+        client_id: Option<String>,
+        /// What is asked for; empty is what the server proposes.
+        scopes: Vec<String>,
+    },
+    /// OAuth 2.1 without a person.
+    ClientCredentials {
+        /// The client's id.
+        client_id: String,
+        /// Its secret, with `${VAR}` not yet expanded.
+        client_secret: String,
+        /// What is asked for; empty is what the server proposes.
+        scopes: Vec<String>,
+    },
+}
+
+/// Without the secret.
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Headers => "Headers",
+            Self::AuthorizationCode { .. } => "AuthorizationCode",
+            Self::ClientCredentials { .. } => "ClientCredentials",
+        })
+    }
 }
 
 /// What a Python script needs installed before it can start.
@@ -112,6 +180,15 @@ impl Default for Timing {
     }
 }
 
+/// How much of one server callers may use at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Calls that run at a time; `None` is as many as come.
+    pub concurrency: Option<NonZeroU32>,
+    /// Calls that may wait for their turn; one more fails at once. `None` is as many as come.
+    pub queue: Option<u32>,
+}
+
 /// Everything that is configured about one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -123,6 +200,11 @@ pub struct ServerConfig {
     pub wanted: Wanted,
     /// Its deadlines and linger.
     pub timing: Timing,
+    /// How much of it callers may use at a time.
+    pub limits: Limits,
+    /// Whether it keeps nothing between calls, by its owner's word: then servers that start from
+    /// the same command, environment and credentials share one process.
+    pub stateless: bool,
     /// Where it is known from.
     pub origin: Origin,
 }

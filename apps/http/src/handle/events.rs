@@ -79,7 +79,11 @@ async fn next(news: &mut broadcast::Receiver<Arc<Numbered>>, app: &App, scope: &
 /// An event as this context sees it; `None` when it is about another one's server.
 fn told(app: &App, scope: &Scope, numbered: &Numbered) -> Option<Told> {
     let event = match &numbered.event {
-        Ok(event) if *scope != Scope::Store && server_of(event).scope != *scope => return None,
+        Ok(event)
+            if *scope != Scope::Store && server_of(event).is_none_or(|server| server.scope != *scope) =>
+        {
+            return None;
+        }
         Ok(event) => HubEvent::of(scope, event),
         Err(missed) => HubEvent::Lagged(Lagged { missed: Some(*missed) }),
     };

@@ -53,6 +53,7 @@ codes! {
     AmbiguousTool = "ambiguous_tool", CONFLICT, "Several tools have this name";
     AmbiguousServer = "ambiguous_server", CONFLICT, "Several servers are shown under this name";
     NameConflict = "name_conflict", CONFLICT, "The name is taken";
+    ChangedMeanwhile = "changed_meanwhile", CONFLICT, "Somebody else changed it meanwhile";
     ServerStopped = "server_stopped", CONFLICT, "The server is stopped";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     QueryTooLong = "query_too_long", PAYLOAD_TOO_LARGE, "The query is too long";
@@ -65,6 +66,7 @@ codes! {
     EmptyQuery = "empty_query", UNPROCESSABLE_ENTITY, "The query is empty";
     NotAServer = "not_a_server", UNPROCESSABLE_ENTITY, "The script is no server";
     NotSupported = "not_supported", UNPROCESSABLE_ENTITY, "The hub cannot do this";
+    StorageUnreachable = "storage_unreachable", SERVICE_UNAVAILABLE, "The shared storage cannot be reached";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The hub made a mistake";
     StorageFailed = "storage_failed", INTERNAL_SERVER_ERROR, "What is remembered cannot be reached";
     ConfigFailed = "config_failed", INTERNAL_SERVER_ERROR, "mcp.json cannot be changed";

@@ -136,6 +136,9 @@ impl From<StorageError> for Problem {
         let code = match error {
             StorageError::Full(_) => Code::StorageFull,
             StorageError::Engine { .. } | StorageError::Damaged { .. } => Code::StorageFailed,
+            StorageError::Conflict { .. } => Code::ChangedMeanwhile,
+            StorageError::Unreachable { .. } => Code::StorageUnreachable,
+            StorageError::Refused { .. } => Code::StorageFailed,
             StorageError::Closed => Code::Ending,
         };
         Self::new(code, error)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ms, owner, shown};
-use crate::domain::{Event, Outcome, PrepareStep, Scope, ServerKey, ServerState};
+use crate::domain::{AlertLevel, Event, Outcome, PrepareStep, Scope, ServerKey, ServerState};
 
 /// Something changed. Over the wire `event` is the event's name and `data` its data.
 ///
@@ -43,6 +43,24 @@ pub enum HubEvent {
         failures: u32,
         /// When the hub tries again by itself.
         next_retry: Option<String>,
+    },
+    /// A person should look at something.
+    Alert {
+        /// Its number.
+        id: u64,
+        /// `info`, `warning` or `error`.
+        #[schema(value_type = String, example = "warning")]
+        level: AlertLevel,
+        /// What it is about, in a few words.
+        title: String,
+        /// What happened.
+        message: String,
+        /// The server that it is about, by its name in this context.
+        server_name: Option<String>,
+        /// Whose server it is.
+        owner: Option<String>,
+        /// When it was raised.
+        at: String,
     },
     /// A server's Python environment is being made.
     Preparing {
@@ -116,8 +134,9 @@ pub struct Lagged {
 }
 
 /// The server that an event is about.
-pub(crate) fn server_of(event: &Event) -> &ServerKey {
+pub(crate) fn server_of(event: &Event) -> Option<&ServerKey> {
     match event {
+        Event::Alert { alert } => alert.server.as_ref(),
         Event::ServerChanged { server }
         | Event::ServerRemoved { server }
         | Event::StatusChanged { server, .. }
@@ -125,15 +144,25 @@ pub(crate) fn server_of(event: &Event) -> &ServerKey {
         | Event::Attached { server, .. }
         | Event::Detached { server, .. }
         | Event::CallStarted { server, .. }
-        | Event::CallEnded { server, .. } => server,
+        | Event::CallEnded { server, .. } => Some(server),
     }
 }
 
 impl HubEvent {
     pub(crate) fn of(scope: &Scope, event: &Event) -> Self {
-        let server = server_of(event);
-        let (server_name, owner) = (shown(scope, server), owner(server));
+        let about = server_of(event);
+        let server_name = about.map(|server| shown(scope, server)).unwrap_or_default();
+        let owner = about.and_then(owner);
         match event {
+            Event::Alert { alert } => Self::Alert {
+                id: alert.id,
+                level: alert.level,
+                title: alert.title.clone(),
+                message: alert.message.clone(),
+                server_name: about.map(|_| server_name),
+                owner,
+                at: alert.at.to_string(),
+            },
             Event::ServerChanged { .. } => Self::ServerChanged { server_name, owner },
             Event::ServerRemoved { .. } => Self::ServerRemoved { server_name, owner },
             Event::StatusChanged { status, .. } => Self::StatusChanged {

@@ -142,6 +142,8 @@ pub struct ServerItem<'a> {
     pub wanted: String,
     /// Its program, for a server that is a command.
     pub command: Option<String>,
+    /// Its address, for a server at a URL, without what may be secret.
+    pub url: Option<String>,
     /// The packages that its environment holds.
     pub packages: Vec<String>,
     /// The names of the variables that it gets on top of the usual ones.
@@ -152,9 +154,17 @@ pub struct ServerItem<'a> {
     pub prompt_count: usize,
 }
 
+/// An address up to its query; one that holds a user's name or password is not shown at all.
+fn without_secrets(url: &str) -> &str {
+    let address = url.split(['?', '#']).next().unwrap_or_default();
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
+    if authority.split('/').next().is_some_and(|host| host.contains('@')) { "…" } else { address }
+}
+
 impl<'a> From<&'a ServerInfo> for ServerItem<'a> {
     fn from(server: &'a ServerInfo) -> Self {
         let ServerInfo { name, entry, status, tools } = server;
+        let mut url = None;
         let (script_path, command, packages) = match &entry.config.launch {
             Launch::Script { path, needs } => {
                 // An address after `@` may hold a password.
@@ -162,6 +172,11 @@ impl<'a> From<&'a ServerInfo> for ServerItem<'a> {
                 (path.display().to_string(), None, named.map(|name| name.trim().to_owned()).collect())
             }
             Launch::Command { command, .. } => (String::new(), Some(command.clone()), Vec::new()),
+            Launch::Url(remote) => {
+                url = Some(without_secrets(&remote.url).to_owned());
+                (String::new(), None, Vec::new())
+            }
+            Launch::Elsewhere { .. } => (String::new(), None, Vec::new()),
         };
         let (confidence, doubts) = match &entry.confidence {
             Confidence::Full => ("full", Vec::new()),
@@ -202,6 +217,7 @@ impl<'a> From<&'a ServerInfo> for ServerItem<'a> {
             origin: origin.to_owned(),
             wanted: wanted.to_owned(),
             command,
+            url,
             packages,
             env: entry.config.env.0.keys().cloned().collect(),
             resource_count: entry.features.resources.len() + entry.features.resource_templates.len(),

@@ -87,14 +87,20 @@ impl Engine {
         let (updates, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let result =
             self.database().and_then(|database| schema::commit(database, &updates).map_err(Failure::writing));
-        if let Err(error) = &result {
+        let results = match result {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); replies.len()],
+        };
+        if let Some(Err(error)) =
+            results.iter().find(|result| matches!(result, Err(error) if !is_conflict(error)))
+        {
             tracing::warn!(file = %self.file.display(), error = error as &dyn std::error::Error, "a change was not stored");
             // The engine may refuse everything after a failure; opening repairs the file.
             self.database = None;
         }
-        for reply in replies {
+        for (reply, result) in replies.into_iter().zip(results) {
             // The caller may have gone meanwhile.
-            let _ = reply.send(result.clone());
+            let _ = reply.send(result);
         }
     }
 
@@ -105,4 +111,9 @@ impl Engine {
         };
         Ok(self.database.insert(database))
     }
+}
+
+/// A conflict is an answer, not a failure of the engine.
+fn is_conflict(error: &StorageError) -> bool {
+    matches!(error, StorageError::Conflict { .. })
 }

@@ -22,7 +22,7 @@ use dormouse_types::Message;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::key::conversation_key;
+use crate::key::{conversation_key, conversation_of};
 use crate::{ConversationKey, Storage, StorageError, Table, Write};
 use engine::{Engine, Job, Read, Update};
 
@@ -142,6 +142,11 @@ impl Storage for Embedded {
             return Ok(());
         }
         self.update(Update::Records(batch)).await
+    }
+
+    async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError> {
+        let keys = self.read(|transaction| schema::conversations(transaction)).await?;
+        Ok(keys.iter().filter_map(|key| conversation_of(key)).collect())
     }
 
     async fn close(&self) {

@@ -17,7 +17,9 @@ use super::engine::Update;
 use crate::{MESSAGES_KEPT, StorageError, Table, Write};
 
 /// The version of this layout. A file with a greater one is refused, a smaller one is migrated.
-const FORMAT: u64 = 1;
+///
+/// 1: the first five tables. 2: all of [`Table`].
+const FORMAT: u64 = 2;
 
 /// Enough for every record of a large hub; redb's own default is a GiB.
 const CACHE_BYTES: usize = 16 << 20;
@@ -166,20 +168,15 @@ fn open_error(file: &Path, error: redb::Error) -> OpenError {
 /// Gives the format of the file; a new file gets ours and all tables.
 fn prepare(database: &Database) -> Result<u64, Failure> {
     let transaction = database.begin_write()?;
-    let found = {
-        let mut meta = transaction.open_table(META)?;
-        let found = meta.get("format")?.map(|format| format.value());
-        if found.is_none() {
-            meta.insert("format", FORMAT)?;
-        }
-        found
-    };
+    let found = transaction.open_table(META)?.get("format")?.map(|format| format.value());
     match found {
-        Some(found) => {
+        Some(found) if found >= FORMAT => {
             transaction.abort()?;
             Ok(found)
         }
-        None => {
+        // A new file, or one that lacks the tables which came later.
+        _ => {
+            transaction.open_table(META)?.insert("format", FORMAT)?;
             transaction.open_table(CONVERSATIONS)?;
             for table in Table::ALL {
                 transaction.open_table(records(table))?;
@@ -190,18 +187,49 @@ fn prepare(database: &Database) -> Result<u64, Failure> {
     }
 }
 
-/// Makes all changes in one transaction.
-pub(super) fn commit(database: &Database, updates: &[Update]) -> Result<(), Failure> {
+/// Makes all changes in one transaction, but those that expected something else to be there.
+pub(super) fn commit(
+    database: &Database,
+    updates: &[Update],
+) -> Result<Vec<Result<(), StorageError>>, Failure> {
     let transaction = database.begin_write()?;
+    let mut results = Vec::with_capacity(updates.len());
     for update in updates {
-        match update {
-            Update::Append { key, messages } => append(&transaction, key, messages)?,
-            Update::Clear { key } => clear(&transaction, key)?,
-            Update::Records(batch) => write(&transaction, batch)?,
-        }
+        results.push(match update {
+            Update::Append { key, messages } => {
+                append(&transaction, key, messages)?;
+                Ok(())
+            }
+            Update::Clear { key } => {
+                clear(&transaction, key)?;
+                Ok(())
+            }
+            Update::Records(batch) => match unexpected(&transaction, batch)? {
+                Some(table) => Err(StorageError::Conflict { table: table.as_str() }),
+                None => {
+                    write(&transaction, batch)?;
+                    Ok(())
+                }
+            },
+        });
     }
     transaction.commit()?;
-    Ok(())
+    Ok(results)
+}
+
+/// The first record that is not as the batch expects, if there is one.
+fn unexpected(transaction: &WriteTransaction, batch: &[Write]) -> Result<Option<Table>, Failure> {
+    for change in batch {
+        let Write::Expect { table, key, value } = change else { continue };
+        let records = transaction.open_table(records(*table))?;
+        let found = records.get(key.as_str())?;
+        // A damaged record is like nothing that anybody expects.
+        let found = found.map(|found| serde_json::from_str::<Value>(found.value()).ok());
+        if found != value.as_ref().map(|value| Some(value.clone())) {
+            return Ok(Some(*table));
+        }
+    }
+    Ok(None)
 }
 
 fn of_conversation(key: &str) -> RangeInclusive<(&str, u64)> {
@@ -241,6 +269,7 @@ fn write(transaction: &WriteTransaction, batch: &[Write]) -> Result<(), Failure>
             Write::Delete { table, key } => {
                 transaction.open_table(records(*table))?.remove(key.as_str())?;
             }
+            Write::Expect { .. } => {}
         }
     }
     Ok(())
@@ -258,6 +287,23 @@ pub(super) fn history(transaction: &ReadTransaction, key: &str) -> Result<Vec<Me
     let damaged = |source| StorageError::Damaged { table: "conversations", source: Arc::new(source) };
     let texts = read().map_err(Failure::reading)?;
     texts.iter().map(|text| serde_json::from_str(text).map_err(damaged)).collect()
+}
+
+/// The keys of all conversations.
+pub(super) fn conversations(transaction: &ReadTransaction) -> Result<Vec<String>, StorageError> {
+    let read = || -> Result<Vec<String>, Failure> {
+        let table = transaction.open_table(CONVERSATIONS)?;
+        let mut keys: Vec<String> = Vec::new();
+        for item in table.iter()? {
+            let item = item?;
+            let (key, _) = item.0.value();
+            if keys.last().is_none_or(|last| last != key) {
+                keys.push(key.to_owned());
+            }
+        }
+        Ok(keys)
+    };
+    read().map_err(Failure::reading)
 }
 
 pub(super) fn get(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_types::{Env, Idle, Launch, Origin, ServerConfig, Timing, Wanted};
+use dormouse_types::{Env, Idle, Launch, Limits, Origin, ServerConfig, Timing, Wanted};
 use serde_json::{Map, Value, json};
 
 use super::ProblemKind;
@@ -60,6 +60,8 @@ impl McpServer {
                 idle: idle.unwrap_or(defaults.idle),
                 stop: defaults.stop,
             },
+            limits: Limits::default(),
+            stateless: false,
             origin: Origin::Configured,
         }
     }
