@@ -62,6 +62,7 @@ impl Context {
         let call = Call { key: tool.key(), arguments, deadline: request.deadline };
         let called = self.orchestrator().call(call, &back).await;
         let outcome = called.outcome();
+        self.records().add(self.scope(), &called);
         Ok(CallAnswer {
             key: called.key,
             server_name: tool.server_name().to_owned(),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use dormouse_orchestrator::Orchestrator;
 use dormouse_registry::{Registry, ToolRef};
 use dormouse_routing::{Ability, Candidate, Router, SearchIndex};
-use dormouse_storage::Storage;
-use dormouse_types::Scope;
+use dormouse_storage::{Storage, StorageError};
+use dormouse_types::{Scope, ServerKey};
 
 use crate::measure::Measures;
+use crate::record::Records;
 
 /// Whether the best candidates of a query are woken while the model still writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +42,7 @@ pub struct Parts {
 struct Shared {
     parts: Parts,
     index: SearchIndex,
+    records: Arc<Records>,
 }
 
 /// One view of the hub: the store's, which sees all, or an agent's, which sees its own.
@@ -53,8 +55,13 @@ pub struct Context {
 
 impl Context {
     /// The store's view.
-    pub fn new(parts: Parts) -> Self {
-        Self { shared: Arc::new(Shared { parts, index: SearchIndex::new() }), scope: Scope::Store }
+    ///
+    /// # Errors
+    /// [`StorageError`] when what earlier lives recorded cannot be read.
+    pub async fn open(parts: Parts) -> Result<Self, StorageError> {
+        let records = Arc::new(Records::open(parts.storage.clone()).await?);
+        let shared = Shared { parts, index: SearchIndex::new(), records };
+        Ok(Self { shared: Arc::new(shared), scope: Scope::Store })
     }
 
     /// The same hub in another scope.
@@ -102,6 +109,18 @@ impl Context {
 
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.shared.parts.storage
+    }
+
+    pub(crate) fn records(&self) -> &Arc<Records> {
+        &self.shared.records
+    }
+
+    /// The name under which this context shows a server.
+    pub(crate) fn shown(&self, server: &ServerKey) -> String {
+        match &self.scope {
+            Scope::Store => server.store_name(),
+            Scope::Agent(_) => server.name.to_string(),
+        }
     }
 
     pub(crate) fn measures(&self) -> &Measures {

@@ -19,6 +19,8 @@ mod error;
 mod listener;
 mod measure;
 mod query;
+mod record;
+mod resource;
 mod servers;
 
 pub use call::{CallAnswer, CallRequest};
@@ -27,4 +29,6 @@ pub use error::{CallError, ConversationError, QueryError, WaitError};
 pub use listener::{NoListener, QueryEvent, QueryListener};
 pub use measure::Measures;
 pub use query::{QueryAnswer, QueryRequest, Step};
+pub use record::{CallFilter, CallRecord, ToolStats};
+pub use resource::{Offered, ReadError};
 pub use servers::ServerInfo;

@@ -221,9 +221,10 @@ impl Context {
         let PlannedCall { key, full_name, arguments, receipts } = call;
         listener.notify(QueryEvent::CallStarted { key: key.clone(), full_name: full_name.clone() });
         let back: Arc<dyn BackChannel> = Arc::new(Back { key: key.clone(), listener: listener.clone() });
-        let server_name = self.name_of(&key.server);
+        let server_name = self.shown(&key.server);
         let called =
             self.orchestrator().call(Call { key, arguments: arguments.clone(), deadline: None }, &back).await;
+        self.records().add(self.scope(), &called);
         let outcome = called.outcome();
         let text = match &called.result {
             Ok(result) => result.text(),
@@ -241,13 +242,6 @@ impl Context {
             receipts,
         };
         (step, called.lease)
-    }
-
-    fn name_of(&self, server: &ServerKey) -> String {
-        match self.scope() {
-            dormouse_types::Scope::Store => server.store_name(),
-            dormouse_types::Scope::Agent(_) => server.name.to_string(),
-        }
     }
 }
 

@@ -43,10 +43,7 @@ impl Context {
 
     fn info(&self, catalog: &dormouse_registry::Catalog, entry: &Arc<Entry>) -> ServerInfo {
         let tools: Vec<ToolRef> = catalog.tools_of(self.scope(), &entry.key).collect();
-        let name = match self.scope() {
-            dormouse_types::Scope::Store => entry.key.store_name(),
-            dormouse_types::Scope::Agent(_) => entry.key.name.to_string(),
-        };
+        let name = self.shown(&entry.key);
         let status =
             catalog.status(&entry.key).unwrap_or_else(|| Arc::new(ServerStatus::dormant(Timestamp::now())));
         ServerInfo { name, entry: entry.clone(), status, tools }

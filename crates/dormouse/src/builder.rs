@@ -55,6 +55,9 @@ pub enum OpenError {
     /// The tokens cannot be read. A hub that forgot them would be open to all.
     #[error("cannot read the tokens")]
     Tokens(#[source] StorageError),
+    /// The records of earlier calls cannot be read.
+    #[error("cannot read the records of calls")]
+    Records(#[source] StorageError),
     /// The registry cannot be opened.
     #[error(transparent)]
     Registry(#[from] registry::OpenError),
@@ -200,14 +203,16 @@ impl HubBuilder {
             meter: meter.clone(),
         })
         .await?;
-        let store = Context::new(ContextParts {
+        let store = Context::open(ContextParts {
             registry,
             storage: storage.clone(),
             orchestrator,
             router,
             measures: Measures::new(&meter),
             wake: if config.wake_ahead { Wake::Ahead } else { Wake::Planned },
-        });
+        })
+        .await
+        .map_err(OpenError::Records)?;
         Ok(Shared::new(space, config, store, storage, tokens, environments, keeper, lock))
     }
 }

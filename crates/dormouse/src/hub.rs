@@ -195,6 +195,7 @@ impl Hub {
             return;
         }
         self.shared.store.orchestrator().shutdown(GRACE).await;
+        self.shared.store.flush().await;
         if let Some(keeper) = &self.shared.keeper {
             keeper.shutdown().await;
         }

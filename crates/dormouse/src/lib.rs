@@ -46,11 +46,12 @@ pub use space::{MARK, Space};
 pub use token::{Grant, NewToken, TokenError, TokenInfo, Tokens};
 
 pub use dormouse_context::{
-    CallAnswer, CallError, CallRequest, Context, ConversationError, NoListener, QueryAnswer, QueryError,
-    QueryEvent, QueryListener, QueryRequest, ServerInfo, Step, WaitError,
+    CallAnswer, CallError, CallFilter, CallRecord, CallRequest, Context, ConversationError, NoListener,
+    Offered, QueryAnswer, QueryError, QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, Step,
+    ToolStats, WaitError,
 };
 pub use dormouse_orchestrator::{
-    AddError, CallError as RunError, Finding, LeaseError, RegisterError, RemoveError, StartFault,
+    AddError, AskError, CallError as RunError, Finding, LeaseError, RegisterError, RemoveError, StartFault,
 };
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};

@@ -14,6 +14,7 @@
 //!   sources (drop folders, registrations, `mcp.json`) and applies differences only.
 //! * [`Orchestrator::shutdown`] returns when no process is left.
 
+mod ask;
 mod call;
 mod configured;
 mod error;
@@ -29,6 +30,7 @@ mod roster;
 mod settings;
 mod starter;
 
+pub use ask::AskError;
 pub use call::{Call, Called};
 pub use error::{AddError, CallError, LeaseError, OpenError, RegisterError, RemoveError, StartFault};
 pub use finding::Finding;
