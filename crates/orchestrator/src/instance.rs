@@ -292,7 +292,7 @@ impl Instance {
     /// The status, if it differs from the one that is shown.
     fn shown(&self, cell: &mut Cell) -> Option<ServerStatus> {
         let state = cell.life.word(&self.policy);
-        let pid = cell.connection.as_ref().map(Connection::pid);
+        let pid = cell.connection.as_ref().and_then(Connection::pid);
         let now = (state, pid, cell.life.failures);
         if now == cell.shown || cell.life.phase == Phase::Gone {
             return None;

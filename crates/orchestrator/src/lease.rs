@@ -107,7 +107,14 @@ fn answered(error: &protocol::CallError) -> bool {
     use protocol::CallError as E;
     match error {
         E::Refused { .. } | E::Unreadable { .. } => true,
-        E::NotSent | E::Died { .. } | E::TimedOut { .. } => false,
+        // What stands before a server speaks for it when it is down.
+        E::Status { status, .. } => *status < 500,
+        E::NotSent
+        | E::Died { .. }
+        | E::TimedOut { .. }
+        | E::Unreachable { .. }
+        | E::Broken { .. }
+        | E::SignIn(_) => false,
     }
 }
 

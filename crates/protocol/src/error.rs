@@ -83,6 +83,41 @@ pub enum StartFault {
         /// What, in a few words.
         answer: String,
     },
+    /// Nothing answers at its URL.
+    #[error("it cannot be reached: {why}")]
+    Unreachable {
+        /// Why, without anything that could be a secret.
+        why: String,
+    },
+    /// It wants to know who asks.
+    #[error(transparent)]
+    SignIn(SignInError),
+}
+
+/// Why a server at a URL does not let the hub in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// No grant is kept, or the one that was kept does not count any more.
+    #[error("it needs a person to sign in")]
+    PersonNeeded,
+    /// It refused what it was given, and there is no other way to sign in.
+    #[error("it refused the credentials (status {status})")]
+    Refused {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// The authorisation server did not do its part.
+    #[error("the authorisation server failed: {why}")]
+    Failed {
+        /// What, in a few words, without secrets.
+        why: String,
+    },
+    /// Grants cannot be read or kept.
+    #[error("sign-ins cannot be kept: {why}")]
+    Store {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Why a call has no result.
@@ -117,12 +152,39 @@ pub enum CallError {
         /// What it added.
         data: Option<Value>,
     },
+    /// Nothing answers at the server's URL, so it did not get the request.
+    #[error("the server cannot be reached: {why}")]
+    Unreachable {
+        /// Why, without anything that could be a secret.
+        why: String,
+    },
+    /// The connection ended before the answer came.
+    #[error("the connection broke in the middle of the call: {why}")]
+    Broken {
+        /// How.
+        why: String,
+    },
+    /// The server, or something before it, answered by an HTTP error.
+    #[error("the server answered with HTTP status {status}{}", colon(why))]
+    Status {
+        /// The status.
+        status: u16,
+        /// What it said, cut short; may be empty.
+        why: String,
+    },
+    /// The server wants to know who asks, and did not take the request.
+    #[error("the server wants a sign-in")]
+    SignIn(#[source] SignInError),
     /// The answer came and cannot be read.
     #[error("the server's answer cannot be read: {why}")]
     Unreadable {
         /// What is wrong with it.
         why: String,
     },
+}
+
+fn colon(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
 }
 
 /// JSON-RPC's codes for "I could not even begin": no JSON, no request, no such method, and
@@ -139,9 +201,15 @@ impl CallError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::NotSent | Self::TimedOut { sent: false, .. } => Outcome::Failed,
+            Self::Unreachable { .. } | Self::SignIn(_) => Outcome::Failed,
             Self::Refused { code, .. } if NOT_BEGUN.contains(code) => Outcome::Failed,
+            // By HTTP's terms a request that is refused so was not acted on. 408 says that it came
+            // too slowly, and from a proxy it may mean the answer.
+            Self::Status { status: 400..=407 | 409..=499, .. } => Outcome::Failed,
             Self::Refused { .. }
             | Self::Died { .. }
+            | Self::Broken { .. }
+            | Self::Status { .. }
             | Self::TimedOut { sent: true, .. }
             | Self::Unreadable { .. } => Outcome::Unknown,
         }
@@ -163,6 +231,9 @@ mod tests {
             refused(-32600),
             refused(-32601),
             refused(-32602),
+            CallError::Unreachable { why: "refused".to_owned() },
+            CallError::SignIn(SignInError::PersonNeeded),
+            CallError::Status { status: 429, why: String::new() },
         ] {
             assert_eq!(error.outcome(), Outcome::Failed, "{error}");
         }
@@ -173,6 +244,9 @@ mod tests {
             refused(-32603),
             refused(-32000),
             refused(1),
+            CallError::Broken { why: "reset".to_owned() },
+            CallError::Status { status: 502, why: String::new() },
+            CallError::Status { status: 408, why: String::new() },
         ] {
             assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
         }

@@ -50,6 +50,8 @@ pub enum Exit {
     Signal(i32),
     /// Its keeper was gone before it could tell; the process was killed.
     Lost,
+    /// There was no process: the connection to a server at a URL ended.
+    Closed,
 }
 
 impl Exit {
@@ -72,6 +74,7 @@ impl fmt::Display for Exit {
             Self::Signal(15) => f.write_str("terminated (signal 15)"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
             Self::Lost => f.write_str("killed when its keeper was lost"),
+            Self::Closed => f.write_str("its connection closed"),
         }
     }
 }

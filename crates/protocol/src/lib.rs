@@ -19,15 +19,19 @@ mod error;
 mod keeper;
 mod launch;
 mod program;
+#[cfg(feature = "remote")]
+mod remote;
 mod tail;
 mod wire;
 
 pub use connection::{Connection, ListFault, Offers};
 pub use direct::Direct;
-pub use error::{CallError, Phase, StartError, StartFault};
+pub use error::{CallError, Phase, SignInError, StartError, StartFault};
 pub use keeper::{Keeper, KeeperError};
 pub use launch::{Control, Exit, ExitHandle, LaunchError, Launched, Launcher};
 pub use program::{Program, allowed_env};
+#[cfg(feature = "remote")]
+pub use remote::{Endpoint, Proxies, RemoteClient, RemoteError, RemoteSettings, Signer};
 pub use wire::Noise;
 
 pub use environment::{EnvironmentError, EnvironmentSettings, Environments, Garbage, InstallFault};

@@ -68,6 +68,18 @@ impl Connection {
         self.inner.request("prompts/get", Some(params), until, None).await
     }
 
+    /// Asks the server for a sign of life, as its revision knows it: `ping`, or `server/discover`
+    /// from 2026-07-28 on. An error that it answers is a sign of life too.
+    ///
+    /// # Errors
+    /// [`CallError`] when no answer came.
+    pub async fn ping(&self, deadline: Duration) -> Result<(), CallError> {
+        match self.inner.request(self.inner.sign_of_life, None, after(deadline), None).await {
+            Ok(_) | Err(CallError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Lists again what the server offers, as after an announcement that a list has changed.
     ///
     /// # Errors

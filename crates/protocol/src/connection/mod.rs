@@ -11,6 +11,8 @@ mod call;
 mod desk;
 mod lists;
 mod open;
+#[cfg(feature = "remote")]
+mod open_url;
 mod steward;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -36,9 +38,12 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Inner {
-    pid: u32,
+    /// `None` for a server at a URL.
+    pid: Option<u32>,
     exit: ExitHandle,
     peer: Peer<RoleClient>,
+    /// The method that asks whether it lives.
+    sign_of_life: &'static str,
     wire: Arc<Wire>,
     tail: Arc<Tail>,
     features: RwLock<Arc<Features>>,
@@ -71,8 +76,8 @@ fn after(duration: Duration) -> Instant {
 }
 
 impl Connection {
-    /// The process number.
-    pub fn pid(&self) -> u32 {
+    /// The process number; `None` for a server at a URL.
+    pub fn pid(&self) -> Option<u32> {
         self.inner.pid
     }
 

@@ -112,9 +112,10 @@ impl Connection {
         };
         let (ending, asked) = watch::channel(None);
         let inner = Inner {
-            pid: launched.pid,
+            pid: Some(launched.pid),
             exit: start.exit.clone(),
             peer: service.peer().clone(),
+            sign_of_life: "ping",
             wire: Arc::clone(&wire),
             tail,
             features: RwLock::new(Arc::new(Features::default())),
@@ -210,7 +211,11 @@ fn unlisted(error: &CallError, deadline: Duration) -> StartFault {
     match error {
         CallError::NotSent | CallError::Died { .. } => StartFault::Ended,
         CallError::TimedOut { .. } => StartFault::TimedOut { after: deadline },
-        CallError::Refused { .. } | CallError::Unreadable { .. } => {
+        CallError::Unreachable { why } | CallError::Broken { why } => {
+            StartFault::Unreachable { why: why.clone() }
+        }
+        CallError::SignIn(error) => StartFault::SignIn(error.clone()),
+        CallError::Refused { .. } | CallError::Status { .. } | CallError::Unreadable { .. } => {
             StartFault::Answer { answer: error.to_string() }
         }
     }

@@ -28,7 +28,7 @@ async fn a_server_is_launched_listed_called_and_closed() {
     assert_eq!(result.text(), "hi");
     assert_eq!(result.structured_content, Some(json!({ "result": "hi" })));
     assert_eq!(result.outcome(), Outcome::Ok);
-    let pid = connection.pid();
+    let pid = connection.pid().unwrap();
     assert!(lives(pid));
     assert_eq!(connection.close(Duration::from_secs(20)).await, Exit::Code(0));
     assert!(!lives(pid));

@@ -39,7 +39,7 @@ async fn no_grace_is_a_kill_and_hastens_a_slow_close() {
 async fn dropping_the_last_handle_kills() {
     let keeper = keeper();
     let connection = open(&keeper, &["--ignore-end"]).await;
-    let pid = connection.pid();
+    let pid = connection.pid().unwrap();
     let other = connection.clone();
     drop(connection);
     assert_eq!(text(&other, "echo", json!({ "text": "x" })).await, "x");
@@ -96,7 +96,7 @@ async fn a_crash_takes_the_daemons_along() {
     let file = folder.path().join("pids");
     let connection = open(&keeper, &["--daemon", file.to_str().unwrap()]).await;
     let daemon = written_pids(&file, 1).await[0];
-    kill(connection.pid());
+    kill(connection.pid().unwrap());
     assert_eq!(connection.closed().await, Exit::Signal(9));
     assert!(!lives(daemon));
     keeper.shutdown().await;
@@ -111,7 +111,7 @@ async fn shutdown_ends_all_and_later_launches_are_refused() {
     let daemon = written_pids(&file, 1).await[0];
     let pid = keeper.pid().unwrap();
     keeper.shutdown().await;
-    assert!(!lives(deaf.pid()) && !lives(daemon) && !lives(pid));
+    assert!(!lives(deaf.pid().unwrap()) && !lives(daemon) && !lives(pid));
     assert_eq!(deaf.closed().await, Exit::Lost);
     let error = keeper.launch(&server(&[])).await.unwrap_err();
     assert!(matches!(error, LaunchError::Keeper { source: KeeperError::ShutDown }), "{error}");
@@ -124,7 +124,7 @@ async fn a_dead_keeper_takes_all_along_and_is_replaced() {
     let file = folder.path().join("pids");
     let connection = open(&keeper, &["--daemon", file.to_str().unwrap()]).await;
     let daemon = written_pids(&file, 1).await[0];
-    let (server, old) = (connection.pid(), keeper.pid().unwrap());
+    let (server, old) = (connection.pid().unwrap(), keeper.pid().unwrap());
     kill(old);
     assert_eq!(connection.closed().await, Exit::Lost);
     until("the end of the server", || !lives(server)).await;
@@ -193,7 +193,7 @@ async fn the_hundred_launches() {
                     0 => drop(connection.close(GRACE).await),
                     1 => drop(connection.close(Duration::ZERO).await),
                     _ => {
-                        let pid = connection.pid();
+                        let pid = connection.pid().unwrap();
                         drop(connection);
                         until("the end of the server", || !lives(pid)).await;
                     }
@@ -227,7 +227,7 @@ async fn without_a_keeper_a_server_and_its_group_end_too() {
     let deaf = Connection::open(&Direct, &server(&["--ignore-end"]), LONG).await.unwrap();
     assert_eq!(deaf.close(Duration::from_millis(100)).await, Exit::Signal(9));
     let forgotten = Connection::open(&Direct, &server(&["--ignore-end"]), LONG).await.unwrap();
-    let pid = forgotten.pid();
+    let pid = forgotten.pid().unwrap();
     drop(forgotten);
     until("the end of the server", || !lives(pid)).await;
     let error = Connection::open(&Direct, &server(&["--exit-at-import"]), LONG).await.unwrap_err();
@@ -278,7 +278,7 @@ async fn the_hub_that_is_killed() {
         servers.push(Connection::open(&keeper, &program, LONG).await.unwrap());
     }
     for server in &servers {
-        report.push_str(&format!("{}\n", server.pid()));
+        report.push_str(&format!("{}\n", server.pid().unwrap()));
     }
     std::fs::write(folder.join("report"), report).unwrap();
     tokio::time::sleep(LONG).await;
