@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use dormouse_types::{AgentId, Event, Launch, Scope, ServerKey, ServerStatus, Timestamp, ToolKey};
+use dormouse_types::{AgentId, Launch, Scope, ServerKey, ServerStatus, ToolKey, ToolSettings};
 
 use crate::entry::{Change, Entry, ToolRef};
-use crate::names::{Fresh, Names, shown_name};
+use crate::facts::Facts;
+use crate::names::{Fresh, Names};
+use crate::next::Next;
 use crate::registry::ApplyError;
-use crate::view::{Listed, StatusCell, View};
+use crate::view::{StatusCell, View};
 
 /// The number of a catalog; a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -25,15 +26,29 @@ impl fmt::Display for Version {
 
 /// One immutable version of the servers and tools that the hub knows.
 ///
-/// Each context has its own view of it: the store sees all servers, an agent its own.
+/// Each context has its own view of it: the store sees all servers, an agent its own and those
+/// that are assigned to it.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     pub(crate) version: Version,
     pub(crate) store: Arc<View>,
+    /// Of each agent that has servers or assignments.
     pub(crate) agents: BTreeMap<AgentId, Arc<View>>,
+    pub(crate) facts: Arc<Facts>,
 }
 
 impl Catalog {
+    /// A catalog that no registry keeps: with names that nobody stores. For who only looks.
+    ///
+    /// # Errors
+    /// [`ApplyError`], but for its `Storage` and `Closed`.
+    pub fn of(changes: Vec<Change>) -> Result<Self, ApplyError> {
+        let (mut names, mut fresh) = (Names::default(), Fresh::default());
+        let mut next = Next::after(&Self::default(), &mut names, &mut fresh);
+        changes.into_iter().try_for_each(|change| next.make(change))?;
+        Ok(next.done().0)
+    }
+
     /// Its number.
     pub fn version(&self) -> Version {
         self.version
@@ -44,13 +59,23 @@ impl Catalog {
         self.view(scope).into_iter().flat_map(|view| view.servers.values()).map(|server| &server.entry)
     }
 
-    /// The tools that a context sees: by server, and there in the server's order.
+    /// The tools that a context offers: by server, and there in the server's order.
     pub fn tools(&self, scope: &Scope) -> impl Iterator<Item = ToolRef> {
+        self.all_tools(scope).filter(|tool| !tool.settings().disabled)
+    }
+
+    /// Like [`tools`](Self::tools), with those that are disabled there.
+    pub fn all_tools(&self, scope: &Scope) -> impl Iterator<Item = ToolRef> {
         self.view(scope).into_iter().flat_map(View::tools)
     }
 
-    /// The tools of one server as a context sees them; none if it does not see the server.
-    pub fn tools_of(&self, scope: &Scope, server: &ServerKey) -> impl Iterator<Item = ToolRef> {
+    /// The tools of one server as a context offers them; none if it does not see the server.
+    pub fn tools_of(&self, scope: &Scope, server: &ServerKey) -> impl Iterator<Item = ToolRef> + use<> {
+        self.all_tools_of(scope, server).filter(|tool| !tool.settings().disabled)
+    }
+
+    /// Like [`tools_of`](Self::tools_of), with those that are disabled there.
+    pub fn all_tools_of(&self, scope: &Scope, server: &ServerKey) -> impl Iterator<Item = ToolRef> + use<> {
         let server = self.view(scope).and_then(|view| view.servers.get(server)).cloned();
         server.into_iter().flat_map(|server| {
             (0..server.tools.len()).map(move |place| ToolRef { server: Arc::clone(&server), place })
@@ -62,14 +87,45 @@ impl Catalog {
         self.view(scope).map_or(0, |view| view.servers.len())
     }
 
-    /// How many tools a context sees.
+    /// How many tools a context offers.
     pub fn tool_count(&self, scope: &Scope) -> usize {
         self.view(scope).map_or(0, |view| view.tool_count)
     }
 
-    /// The agents that have servers.
+    /// The agents that have servers or assignments.
     pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
         self.agents.keys()
+    }
+
+    /// Whether a context sees a server.
+    pub fn sees(&self, scope: &Scope, server: &ServerKey) -> bool {
+        self.view(scope).is_some_and(|view| view.servers.contains_key(server))
+    }
+
+    /// The agents that a server of the store is assigned to, whether or not it is known now.
+    pub fn assigned_to(&self, server: &ServerKey) -> impl Iterator<Item = &AgentId> {
+        self.facts.assigned_to(server)
+    }
+
+    /// Whether an assignment has no effect, since the agent has a server of that name itself.
+    pub fn is_hidden(&self, server: &ServerKey, agent: &AgentId) -> bool {
+        let own = ServerKey { scope: Scope::Agent(agent.clone()), name: server.name.clone() };
+        self.facts.is_assigned(server, agent) && self.store.servers.contains_key(&own)
+    }
+
+    /// What contexts say about tools, also about those that are not known now.
+    pub fn tool_settings(&self) -> impl Iterator<Item = (&Scope, ToolKey, &Arc<ToolSettings>)> {
+        let key = |server: &ServerKey, tool| ToolKey { server: server.clone(), tool };
+        self.facts.all_settings().map(move |(scope, server, tool, s)| (scope, key(server, tool.clone()), s))
+    }
+
+    /// Whether an agent's view shows a server that is known: its own one, or an assigned one
+    /// that no own one hides.
+    pub(crate) fn shows(&self, agent: &AgentId, server: &ServerKey) -> bool {
+        match &server.scope {
+            Scope::Agent(owner) => owner == agent,
+            Scope::Store => self.facts.is_assigned(server, agent) && !self.is_hidden(server, agent),
+        }
     }
 
     /// A server by its key.
@@ -77,15 +133,14 @@ impl Catalog {
         self.store.servers.get(server).map(|server| &server.entry)
     }
 
-    /// A tool by its key, as a context sees it.
+    /// A tool by its key, as a context sees it, also when it is disabled there.
     pub fn tool(&self, scope: &Scope, key: &ToolKey) -> Option<ToolRef> {
-        self.tools_of(scope, &key.server).find(|tool| tool.tool().name == key.tool)
+        self.all_tools_of(scope, &key.server).find(|tool| tool.tool().name == key.tool)
     }
 
     /// The full name of a tool in a context, if it is known there.
     pub fn full_name(&self, scope: &Scope, key: &ToolKey) -> Option<Arc<str>> {
-        let tool = self.tool(scope, key)?;
-        Some(Arc::clone(&tool.server.tools[tool.place].full_name))
+        self.tool(scope, key).map(|tool| tool.full_name().into())
     }
 
     /// The servers that start from a script, in any context.
@@ -111,100 +166,4 @@ impl Catalog {
             Scope::Agent(agent) => self.agents.get(agent).map(|view| &**view),
         }
     }
-
-    /// The next version: this one with the changes, what happened, and the names that it gave.
-    ///
-    /// Without an event nothing changed, and the version is the same.
-    pub(crate) fn with(
-        &self,
-        changes: Vec<Change>,
-        names: &mut Names,
-        fresh: &mut Fresh,
-    ) -> Result<(Self, Vec<Event>), ApplyError> {
-        let mut next = self.clone();
-        let mut events = Vec::new();
-        for change in changes {
-            match change {
-                Change::Put(entry) => events.extend(next.put(entry, names, fresh)),
-                Change::Register(entry) => {
-                    next.check_conflict(&entry)?;
-                    events.extend(next.put(entry, names, fresh));
-                }
-                Change::Remove(key) => events.extend(next.remove(key)),
-            }
-        }
-        if !events.is_empty() {
-            next.version = Version(self.version.0 + 1);
-        }
-        Ok((next, events))
-    }
-
-    fn put(&mut self, mut entry: Entry, names: &mut Names, fresh: &mut Fresh) -> Option<Event> {
-        let mut cell: Option<StatusCell> = None;
-        if let Some(old) = self.store.servers.get(&entry.key) {
-            if old.entry.says_the_same(&entry) {
-                return None;
-            }
-            if old.entry.features == entry.features {
-                // The same value stays the same allocation, so that indexes need not look.
-                entry.features = Arc::clone(&old.entry.features);
-            }
-            entry.registered_at = old.entry.registered_at;
-            cell = Some(Arc::clone(&old.status));
-        }
-        let cell = cell.unwrap_or_else(|| dormant_since(entry.registered_at));
-        let (key, entry) = (entry.key.clone(), Arc::new(entry));
-        let mut list = |view: &Scope| {
-            let shown = shown_name(view, &key);
-            let names = |shown: &str, tools: &[&_]| names.of(view, &key, shown, tools, fresh);
-            Arc::new(Listed::new(Arc::clone(&entry), shown, Arc::clone(&cell), names))
-        };
-        Arc::make_mut(&mut self.store).put(list(&Scope::Store));
-        if let Scope::Agent(agent) = &key.scope {
-            let view = self.agents.entry(agent.clone()).or_default();
-            Arc::make_mut(view).put(list(&key.scope));
-        }
-        Some(Event::ServerChanged { server: key })
-    }
-
-    fn remove(&mut self, key: ServerKey) -> Option<Event> {
-        if !self.store.servers.contains_key(&key) {
-            return None;
-        }
-        Arc::make_mut(&mut self.store).remove(&key);
-        if let Scope::Agent(agent) = &key.scope
-            && let Some(view) = self.agents.get_mut(agent)
-        {
-            Arc::make_mut(view).remove(&key);
-            if view.servers.is_empty() {
-                self.agents.remove(agent);
-            }
-        }
-        Some(Event::ServerRemoved { server: key })
-    }
-
-    fn check_conflict(&self, entry: &Entry) -> Result<(), ApplyError> {
-        match self.get(&entry.key) {
-            Some(known) if !same_origin(&known.config.launch, &entry.config.launch) => {
-                Err(ApplyError::Conflict {
-                    server: entry.key.clone(),
-                    known: Box::new(known.config.launch.clone()),
-                    asked: Box::new(entry.config.launch.clone()),
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether both start the same thing; what a script needs installed may have changed meanwhile.
-fn same_origin(known: &Launch, asked: &Launch) -> bool {
-    match (known, asked) {
-        (Launch::Script { path: known, .. }, Launch::Script { path: asked, .. }) => known == asked,
-        (known, asked) => known == asked,
-    }
-}
-
-fn dormant_since(since: Timestamp) -> StatusCell {
-    Arc::new(ArcSwap::from_pointee(ServerStatus::dormant(since)))
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use dormouse_types::{
-    Confidence, Drift, FeatureSource, Features, ServerConfig, ServerKey, Timestamp, Tool, ToolKey,
+    AgentId, Confidence, Drift, FeatureSource, Features, Scope, ServerConfig, ServerKey, Timestamp, Tool,
+    ToolKey, ToolSettings,
 };
 
-use crate::view::Listed;
+use crate::view::{Listed, ListedTool};
 
 /// Everything that is known about one server, but for its state.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +51,33 @@ pub enum Change {
     Put(Entry),
     /// Like `Put`, but a server of the same name that starts from something else is a conflict.
     Register(Entry),
-    /// A server is not known any more; an unknown one is no error.
+    /// A server is not known any more; an unknown one is no error. What was said about it by
+    /// the changes below stays, and counts again when it returns.
     Remove(ServerKey),
+    /// An agent sees a server of the store under the server's own name, beside its own ones.
+    /// An own one of the same name hides it.
+    Assign {
+        /// The store's server; it need not be known yet.
+        server: ServerKey,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Takes an assignment back; a missing one is no error.
+    Unassign {
+        /// The store's server.
+        server: ServerKey,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// What a context says about a tool; empty settings forget what it said.
+    ToolSettings {
+        /// The context.
+        scope: Scope,
+        /// The tool; it need not be known yet.
+        tool: ToolKey,
+        /// All of it, in place of what was said before.
+        settings: ToolSettings,
+    },
 }
 
 impl Change {
@@ -60,6 +86,8 @@ impl Change {
         match self {
             Self::Put(entry) | Self::Register(entry) => &entry.key,
             Self::Remove(key) => key,
+            Self::Assign { server, .. } | Self::Unassign { server, .. } => server,
+            Self::ToolSettings { tool, .. } => &tool.server,
         }
     }
 }
@@ -84,14 +112,35 @@ impl ToolRef {
         &self.server.shown
     }
 
-    /// The tool's full name in this context.
+    /// The tool's full name in this context: the one that was chosen here, else the given one.
     pub fn full_name(&self) -> &str {
-        &self.server.tools[self.place].full_name
+        self.listed().name()
     }
 
-    /// The tool.
+    /// The full name that it was given here once and for ever; it finds the tool also when
+    /// another name was chosen.
+    pub fn given_name(&self) -> &str {
+        &self.listed().given
+    }
+
+    /// What it does: in the words that were chosen in this context, else in its server's.
+    pub fn description(&self) -> Option<&str> {
+        self.settings().description.as_deref().or(self.tool().description.as_deref())
+    }
+
+    /// What this context says about it.
+    pub fn settings(&self) -> &ToolSettings {
+        static NONE: ToolSettings = ToolSettings { disabled: false, name: None, description: None };
+        self.listed().settings.as_deref().unwrap_or(&NONE)
+    }
+
+    fn listed(&self) -> &ListedTool {
+        &self.server.tools[self.place]
+    }
+
+    /// The tool, as its server describes it.
     pub fn tool(&self) -> &Tool {
-        &self.server.entry.features.tools[self.server.tools[self.place].index]
+        &self.server.entry.features.tools[self.listed().index]
     }
 
     /// What identifies it in the hub.

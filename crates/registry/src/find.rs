@@ -68,12 +68,36 @@ pub enum NoSuchServer {
 }
 
 impl Catalog {
-    /// Finds the tool that a name means in a context: a full name, or a bare one that only one
-    /// server has. With a server's name beside it, only that server's tools count.
+    /// Finds the tool that a name means in a context: a full name (chosen or given), or a bare
+    /// one that only one server has. With a server's name beside it, only that server's tools
+    /// count. A tool that is disabled there is not found.
     ///
     /// # Errors
     /// [`NoSuchTool`] with the candidates, or with near misses.
     pub fn find_tool(&self, scope: &Scope, name: &str, server: Option<&str>) -> Result<ToolRef, NoSuchTool> {
+        self.find(scope, name, server, |tool| !tool.settings().disabled)
+    }
+
+    /// Like [`find_tool`](Self::find_tool), and finds also what is disabled there.
+    ///
+    /// # Errors
+    /// [`NoSuchTool`] with the candidates, or with near misses.
+    pub fn find_any_tool(
+        &self,
+        scope: &Scope,
+        name: &str,
+        server: Option<&str>,
+    ) -> Result<ToolRef, NoSuchTool> {
+        self.find(scope, name, server, |_| true)
+    }
+
+    fn find(
+        &self,
+        scope: &Scope,
+        name: &str,
+        server: Option<&str>,
+        counts: fn(&ToolRef) -> bool,
+    ) -> Result<ToolRef, NoSuchTool> {
         let unknown = |near| NoSuchTool::Unknown { name: name.to_owned(), near };
         let Some(view) = self.view(scope) else {
             return match server {
@@ -83,17 +107,21 @@ impl Catalog {
         };
         if let Some(server) = server {
             let server = find_listed(view, server)?;
-            return tool_of(server, name).ok_or_else(|| unknown(near_tools(tools_of(server), name)));
+            let near = || near_tools(tools_of(server).filter(counts), name);
+            return tool_of(server, name, counts).ok_or_else(|| unknown(near()));
         }
-        if let Some(tool) = view.by_full_name(name) {
+        if let Some(tool) = view.by_full_name(name).filter(|tool| counts(tool)) {
             return Ok(tool.clone());
         }
-        let same_name = ToolName::try_new(name).map_or(&[][..], |bare| view.by_bare_name(&bare));
-        match same_name {
+        let bare = ToolName::try_new(name);
+        let same_name = bare.as_ref().map_or(&[][..], |bare| view.by_bare_name(bare));
+        let same_name: Vec<&ToolRef> = same_name.iter().filter(|tool| counts(tool)).collect();
+        match *same_name {
             [tool] => Ok(tool.clone()),
-            [] => Err(unknown(near_tools(view.tools(), name))),
-            several => {
-                let mut same_name: Vec<_> = several.iter().map(|tool| tool.full_name().to_owned()).collect();
+            [] => Err(unknown(near_tools(view.tools().filter(counts), name))),
+            _ => {
+                let mut same_name: Vec<_> =
+                    same_name.iter().map(|tool| tool.full_name().to_owned()).collect();
                 same_name.sort();
                 Err(NoSuchTool::Ambiguous { name: name.to_owned(), same_name })
             }
@@ -136,12 +164,15 @@ fn tools_of(server: &Arc<Listed>) -> impl Iterator<Item = ToolRef> {
     (0..server.tools.len()).map(|place| ToolRef { server: Arc::clone(server), place })
 }
 
-/// A tool of one server. Its bare name goes first: there it cannot be ambiguous, whereas one
-/// tool's full name may be another one's bare name.
-fn tool_of(server: &Arc<Listed>, name: &str) -> Option<ToolRef> {
-    tools_of(server)
-        .find(|tool| tool.tool().name.as_str() == name)
-        .or_else(|| tools_of(server).find(|tool| tool.full_name() == name))
+/// A tool of one server. A name that a person chose goes first, since lists show it; then the
+/// bare name: here it cannot be ambiguous, whereas one tool's given name may be another one's
+/// bare name.
+fn tool_of(server: &Arc<Listed>, name: &str, counts: fn(&ToolRef) -> bool) -> Option<ToolRef> {
+    let is_chosen = |tool: &ToolRef| tool.settings().name.as_ref().is_some_and(|n| n.as_str() == name);
+    let is_bare = |tool: &ToolRef| tool.tool().name.as_str() == name;
+    let is_given = |tool: &ToolRef| tool.given_name() == name;
+    let find = |is: &dyn Fn(&ToolRef) -> bool| tools_of(server).filter(counts).find(is);
+    find(&is_chosen).or_else(|| find(&is_bare)).or_else(|| find(&is_given))
 }
 
 fn near_tools(tools: impl Iterator<Item = ToolRef>, name: &str) -> Vec<String> {

@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dormouse_storage::{Storage, StorageError, Table, Write, joined_key};
-use dormouse_types::{Scope, ServerKey, ToolName};
+use dormouse_types::{Scope, ServerKey, ToolKey, ToolName};
 use serde::{Deserialize, Serialize};
 
 /// The longest name that models and MCP clients take.
-const LONGEST: usize = 64;
+pub(crate) const LONGEST: usize = 64;
 
 /// What of a long name the tool's part may fill; the rest is the server's.
 const TOOL_PART: usize = 34;
@@ -64,13 +64,15 @@ impl Names {
     }
 
     /// The names of a server's tools in a context, in their order; gives names to those that
-    /// have none. `shown` is the server's name there.
+    /// have none. `shown` is the server's name there; a name that `is_chosen` for some tool by a
+    /// person is not given.
     pub(crate) fn of(
         &mut self,
         view: &Scope,
         server: &ServerKey,
         shown: &str,
         tools: &[&ToolName],
+        is_chosen: &dyn Fn(&str) -> bool,
         fresh: &mut Fresh,
     ) -> Vec<Arc<str>> {
         let place = Place { view: view.clone(), server: server.clone() };
@@ -82,7 +84,7 @@ impl Names {
                 return Arc::clone(name);
             }
             let name: Arc<str> = candidates(shown, tool.as_str(), &place)
-                .find(|name| !taken.contains(name.as_str()))
+                .find(|name| !taken.contains(name.as_str()) && !is_chosen(name))
                 .expect("the candidates never end")
                 .into();
             taken.insert(Arc::clone(&name));
@@ -95,6 +97,15 @@ impl Names {
             fresh.0.push((place, new));
         }
         names
+    }
+
+    /// The tool that was given a name in a context, also when it is gone.
+    pub(crate) fn given_to(&self, view: &Scope, name: &str) -> Option<ToolKey> {
+        self.taken.get(view)?.get(name)?;
+        self.given.iter().filter(|(place, _)| place.view == *view).find_map(|(place, given)| {
+            let (tool, _) = given.iter().find(|(_, its)| &***its == name)?;
+            Some(ToolKey { server: place.server.clone(), tool: tool.clone() })
+        })
     }
 
     /// Takes back names that could not be stored.
@@ -162,8 +173,16 @@ fn candidates(shown: &str, name: &str, place: &Place) -> impl Iterator<Item = St
 
 /// The text in allowed characters, which are all ASCII.
 fn allowed(text: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    text.chars().map(keep).collect()
+    text.chars().map(|c| if is_allowed_char(c) { c } else { '_' }).collect()
+}
+
+/// Whether a text holds nothing but the characters that clients take in a name.
+pub(crate) fn is_allowed(text: &str) -> bool {
+    text.chars().all(is_allowed_char)
+}
+
+fn is_allowed_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
 #[cfg(test)]
@@ -177,7 +196,8 @@ mod tests {
     fn give(names: &mut Names, server_name: &str, tool: &str) -> String {
         let tool = tool.parse().unwrap();
         let server = server(server_name);
-        names.of(&Scope::Store, &server, server_name, &[&tool], &mut Fresh::default())[0].to_string()
+        names.of(&Scope::Store, &server, server_name, &[&tool], &|_| false, &mut Fresh::default())[0]
+            .to_string()
     }
 
     #[test]
@@ -218,7 +238,7 @@ mod tests {
         let mut fresh = Fresh::default();
         let mut give = |view| {
             let shown = shown_name(view, &key);
-            names.of(view, &key, &shown, &[&tool], &mut fresh)[0].to_string()
+            names.of(view, &key, &shown, &[&tool], &|_| false, &mut fresh)[0].to_string()
         };
         assert_eq!(give(&agent), "calc_add");
         assert_eq!(give(&Scope::Store), "calcbya1_add");

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dormouse_storage::{Storage, StorageError};
-use dormouse_types::{Event, Launch, ServerKey, ServerStatus};
+use dormouse_types::{Event, Launch, ServerKey, ServerStatus, ToolKey, ToolName};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::catalog::{Catalog, Version};
 use crate::entry::Change;
 use crate::names::{Fresh, Names};
+use crate::next::Next;
 
 /// How many events a listener may lag behind before it loses the oldest: a thousand scripts
 /// that come at once fit.
@@ -45,6 +46,26 @@ pub enum ApplyError {
         known: Box<Launch>,
         /// How the refused one would start.
         asked: Box<Launch>,
+    },
+    /// Only servers of the store can be assigned.
+    #[error("`{server}` is not a server of the store, so it cannot be assigned")]
+    NotOfStore {
+        /// The agent's server.
+        server: ServerKey,
+    },
+    /// A name that a person chose is the full name of another tool in that context, or was.
+    #[error("the name `{name}` belongs to the tool `{}` of `{}`", by.tool, by.server)]
+    NameTaken {
+        /// The name.
+        name: ToolName,
+        /// The other tool; it may be gone.
+        by: Box<ToolKey>,
+    },
+    /// A name that a person chose is none that models and MCP clients take.
+    #[error("`{name}` cannot name a tool in a list: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`")]
+    NameRule {
+        /// The name.
+        name: ToolName,
     },
     /// The new names could not be stored.
     #[error("the names of the new tools could not be stored")]
@@ -158,7 +179,9 @@ impl Writer {
     async fn apply(&mut self, changes: Vec<Change>) -> Result<Version, ApplyError> {
         let mut fresh = Fresh::default();
         let now = self.catalog.load_full();
-        let applied = now.with(changes, &mut self.names, &mut fresh);
+        let mut next = Next::after(&now, &mut self.names, &mut fresh);
+        let made = changes.into_iter().try_for_each(|change| next.make(change));
+        let applied = made.map(|()| next.done());
         // Names are stored before anybody sees them.
         let applied = match applied {
             Ok(next) if fresh.is_empty() => Ok(next),
@@ -170,7 +193,7 @@ impl Writer {
         };
         let (next, events) = applied.inspect_err(|_| self.names.take_back(&fresh))?;
         let version = next.version();
-        if !events.is_empty() {
+        if version != now.version() {
             self.catalog.store(Arc::new(next));
             self.changed.send_replace(version);
             for event in events {

@@ -5,9 +5,10 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use dormouse_types::{ServerKey, ServerStatus, ToolName};
+use dormouse_types::{ServerKey, ServerStatus, ToolName, ToolSettings};
 
 use crate::entry::{Entry, ToolRef};
+use crate::facts::SettingsOf;
 use crate::shards::Shards;
 
 /// A server as one context lists it.
@@ -24,7 +25,24 @@ pub(crate) struct Listed {
 pub(crate) struct ListedTool {
     /// The place in the entry's features.
     pub(crate) index: usize,
-    pub(crate) full_name: Arc<str>,
+    /// The full name that it was given.
+    pub(crate) given: Arc<str>,
+    pub(crate) settings: Option<Arc<ToolSettings>>,
+}
+
+impl ListedTool {
+    /// The name under which it is listed.
+    pub(crate) fn name(&self) -> &str {
+        self.chosen().unwrap_or(&self.given)
+    }
+
+    fn chosen(&self) -> Option<&str> {
+        self.settings.as_ref()?.name.as_ref().map(ToolName::as_str)
+    }
+
+    fn is_offered(&self) -> bool {
+        self.settings.as_ref().is_none_or(|settings| !settings.disabled)
+    }
 }
 
 /// How a server fares; shared by all versions of its entry and all contexts.
@@ -38,15 +56,21 @@ impl Listed {
         entry: Arc<Entry>,
         shown: String,
         status: StatusCell,
+        settings: Option<&SettingsOf>,
         names: impl FnOnce(&str, &[&ToolName]) -> Vec<Arc<str>>,
     ) -> Self {
         let mut seen = HashSet::new();
         let tools = entry.features.tools.iter().map(|tool| &tool.name).enumerate();
         let (places, own): (Vec<_>, Vec<_>) = tools.filter(|(_, name)| seen.insert(*name)).unzip();
-        let full_names = names(&shown, &own);
-        let listed = |(index, full_name)| ListedTool { index, full_name };
-        let tools = places.into_iter().zip(full_names).map(listed).collect();
+        let given = names(&shown, &own);
+        let settings = own.iter().map(|name| settings.and_then(|of| of.get(*name)).cloned());
+        let listed = |((index, given), settings)| ListedTool { index, given, settings };
+        let tools = places.into_iter().zip(given).zip(settings).map(listed).collect();
         Self { entry, shown: shown.into(), tools, status }
+    }
+
+    fn offered(&self) -> usize {
+        self.tools.iter().filter(|tool| tool.is_offered()).count()
     }
 
     fn tool_name(&self, place: usize) -> &ToolName {
@@ -58,7 +82,9 @@ impl Listed {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) servers: BTreeMap<ServerKey, Arc<Listed>>,
+    /// How many tools are offered.
     pub(crate) tool_count: usize,
+    /// By the names that were given, and by those that were chosen.
     by_full_name: Shards<Arc<str>, ToolRef>,
     by_bare_name: Shards<ToolName, Arc<Vec<ToolRef>>>,
     /// Several servers under one name happen in the store's view only.
@@ -72,12 +98,15 @@ impl View {
             let tool = ToolRef { server: Arc::clone(&server), place };
             let bare = server.tool_name(place).clone();
             Arc::make_mut(self.by_bare_name.at(bare)).push(tool.clone());
-            let full = Arc::clone(&server.tools[place].full_name);
-            self.by_full_name.insert(full, tool);
+            let listed = &server.tools[place];
+            if let Some(chosen) = listed.chosen() {
+                self.by_full_name.insert(chosen.into(), tool.clone());
+            }
+            self.by_full_name.insert(Arc::clone(&listed.given), tool);
         }
         let same_name = self.by_shown_name.at(Arc::clone(&server.shown));
         Arc::make_mut(same_name).push(Arc::clone(&server));
-        self.tool_count += server.tools.len();
+        self.tool_count += server.offered();
         self.servers.insert(server.entry.key.clone(), server);
     }
 
@@ -86,10 +115,14 @@ impl View {
         for place in 0..server.tools.len() {
             let bare = server.tool_name(place);
             take_out(&mut self.by_bare_name, bare, |tool| Arc::ptr_eq(&tool.server, &server));
-            self.by_full_name.remove(&*server.tools[place].full_name);
+            let listed = &server.tools[place];
+            self.by_full_name.remove(&*listed.given);
+            if let Some(chosen) = listed.chosen() {
+                self.by_full_name.remove(chosen);
+            }
         }
         take_out(&mut self.by_shown_name, &server.shown, |other| Arc::ptr_eq(other, &server));
-        self.tool_count -= server.tools.len();
+        self.tool_count -= server.offered();
     }
 
     pub(crate) fn tools(&self) -> impl Iterator<Item = ToolRef> {

@@ -173,7 +173,7 @@ async fn registering_twice_is_idempotent_and_another_path_is_a_conflict() {
     let ApplyError::Conflict { known, asked, .. } = error else { panic!("{error}") };
     let path = |launch: &Launch| match launch {
         Launch::Script { path, .. } => path.display().to_string(),
-        Launch::Command { command, .. } => command.clone(),
+        other => panic!("{other:?}"),
     };
     assert_eq!((path(&known), path(&asked)), ("/drop/s.py".into(), "/drop/other.py".into()));
     assert_eq!(registry.snapshot().version(), first);

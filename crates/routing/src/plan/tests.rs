@@ -1,6 +1,5 @@
 //! Plans without a model, over the shipped tools and over tools that this crate was not written for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use dormouse_types::{Features, Scope, ServerKey, ServerName, Tool};
@@ -9,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Plan, Unaided, decide};
 use crate::repair::Repairer;
-use crate::search::{MAX_CANDIDATES, Names, SearchIndex};
+use crate::search::tests::catalog;
+use crate::search::{MAX_CANDIDATES, SearchIndex};
 
 const SHIPPED: &str = include_str!("../../tests/fixtures/shipped.json");
 const OTHERS: &str = include_str!("../../tests/fixtures/others.json");
@@ -25,15 +25,7 @@ fn index(fixtures: &[&str]) -> SearchIndex {
             servers.push((key, Arc::new(Features { tools, ..Features::default() })));
         }
     }
-    let names: HashMap<ServerKey, Arc<Features>> = servers.iter().cloned().collect();
-    index.sync_servers(servers, &|key| Names {
-        in_store: names[key]
-            .tools
-            .iter()
-            .map(|tool| (tool.name.clone(), format!("{}_{}", key.name, tool.name).into()))
-            .collect(),
-        in_agent: HashMap::new(),
-    });
+    index.sync(&catalog(&servers, Vec::new()));
     index
 }
 

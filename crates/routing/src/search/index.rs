@@ -4,16 +4,17 @@
 //!
 //! * A sync touches only the servers whose features changed; the catalogue's sharing
 //!   (`Arc::ptr_eq`) says which.
+//! * What a scope sees, and by which names, only the catalogue says: the index finds words.
 //! * Filler words are in neither the index nor a query, so "the" finds nothing.
 //! * The order of equal scores is that of the names: the same query gives the same list.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bm25::{Embedding, Scorer, TokenEmbedder, TokenEmbedding};
 use dormouse_registry::{Catalog, ToolRef};
-use dormouse_types::{Features, Scope, ServerKey, Tool, ToolKey, ToolName};
+use dormouse_types::{Features, Scope, ServerKey, Tool, ToolKey, ToolSettings};
 use serde_json::Value;
 
 use super::words::{identifier_stems, kin, text_stems};
@@ -72,8 +73,11 @@ impl fmt::Debug for SearchIndex {
 
 #[derive(Default)]
 struct State {
+    /// What the rest is made from.
+    catalog: Arc<Catalog>,
     scorer: Scorer<u32, u64>,
     servers: HashMap<ServerKey, Indexed>,
+    own_words: HashMap<(Scope, ToolKey), OwnWords>,
     documents: HashMap<u32, Document>,
     next: u32,
 }
@@ -83,21 +87,17 @@ struct Indexed {
     documents: Vec<u32>,
 }
 
-struct Document {
-    server: ServerKey,
+/// A tool that has another name or description in one scope, and so other words.
+struct OwnWords {
+    settings: Arc<ToolSettings>,
     features: Arc<Features>,
-    place: usize,
-    store_name: Box<str>,
-    /// Its name in the context of the agent whose server it is on.
-    agent_name: Option<Box<str>>,
+    document: u32,
 }
 
-/// The full names of one server's tools.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) in_store: HashMap<ToolName, Box<str>>,
-    /// In the context of the agent whose server it is.
-    pub(crate) in_agent: HashMap<ToolName, Box<str>>,
+struct Document {
+    key: ToolKey,
+    /// The only scope in which it counts; `None` is all that have no words of their own for the tool.
+    only: Option<Scope>,
 }
 
 /// One thing that the hub can do, for people.
@@ -115,63 +115,33 @@ impl SearchIndex {
         Self::default()
     }
 
-    /// Brings the index to a version of the catalogue. What did not change costs nothing.
-    pub fn sync(&self, catalog: &Catalog) {
-        let servers: Vec<(ServerKey, Arc<Features>)> = catalog
-            .servers(&Scope::Store)
-            .map(|entry| (entry.key.clone(), Arc::clone(&entry.features)))
-            .collect();
-        self.sync_servers(servers, &|key| {
-            let name = |tool: ToolRef| (tool.tool().name.clone(), tool.full_name().into());
-            let in_store = catalog.tools_of(&Scope::Store, key).map(name).collect();
-            let in_agent = match &key.scope {
-                Scope::Store => HashMap::new(),
-                scope @ Scope::Agent(_) => catalog.tools_of(scope, key).map(name).collect(),
-            };
-            Names { in_store, in_agent }
-        });
+    /// Brings the index to a version of the catalogue, unless it has a later one. What did not
+    /// change costs nothing.
+    pub fn sync(&self, catalog: &Arc<Catalog>) {
+        self.read_anew(catalog);
     }
 
-    /// Brings the index to the given servers. A server whose features are the same shared value is not looked at.
-    pub(crate) fn sync_servers(
-        &self,
-        servers: Vec<(ServerKey, Arc<Features>)>,
-        names: &dyn Fn(&ServerKey) -> Names,
-    ) {
-        if self.holds(&servers) {
-            return;
+    /// Syncs, and says how many servers were read anew.
+    pub(crate) fn read_anew(&self, catalog: &Arc<Catalog>) -> usize {
+        let is_new = |state: &State| {
+            !Arc::ptr_eq(&state.catalog, catalog) && state.catalog.version() <= catalog.version()
+        };
+        if !is_new(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
+            return 0;
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let present: HashSet<&ServerKey> = servers.iter().map(|(key, _)| key).collect();
-        let gone: Vec<ServerKey> =
-            state.servers.keys().filter(|key| !present.contains(key)).cloned().collect();
-        for key in gone {
-            state.remove(&key);
-        }
-        for (key, features) in servers {
-            if !state.servers.get(&key).is_some_and(|known| Arc::ptr_eq(&known.features, &features)) {
-                let names = names(&key);
-                state.remove(&key);
-                state.insert(key, features, &names);
-            }
-        }
-    }
-
-    fn holds(&self, servers: &[(ServerKey, Arc<Features>)]) -> bool {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.servers.len() == servers.len()
-            && servers.iter().all(|(key, features)| {
-                state.servers.get(key).is_some_and(|known| Arc::ptr_eq(&known.features, features))
-            })
+        if is_new(&state) { state.sync(catalog) } else { 0 }
     }
 
     /// Some tools of a scope, one of each server in turn: what the hub can do, in a few lines.
     pub fn abilities(&self, scope: &Scope, limit: usize) -> Vec<Ability> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let mut documents: Vec<&Document> =
-            state.documents.values().filter(|document| sees(scope, &document.server)).collect();
-        documents.sort_by_key(|document| (document.place, &document.server));
-        documents.into_iter().take(limit).map(|document| document.ability(scope)).collect()
+        let catalog = &state.catalog;
+        let of_server = |server: &ServerKey| catalog.tools_of(scope, server).take(limit).enumerate();
+        let mut tools: Vec<(usize, ToolRef)> =
+            catalog.servers(scope).flat_map(|entry| of_server(&entry.key)).collect();
+        tools.sort_by_key(|(place, _)| *place);
+        tools.into_iter().take(limit).map(|(_, tool)| ability(&tool)).collect()
     }
 
     /// The tools of a scope that a query may mean, best first, at most `limit`.
@@ -181,24 +151,27 @@ impl SearchIndex {
         let mut scores: HashMap<u32, f64> = HashMap::new();
         for (terms, weight) in [(words, 1.0), (implied, KIN_WEIGHT)] {
             for found in state.scorer.matches(&embedding(terms.into_iter().map(|term| (term, 1.0)))) {
-                let visible = state.documents.get(&found.id).is_some_and(|d| sees(scope, &d.server));
-                if visible {
+                if state.may_show(found.id, scope) {
                     *scores.entry(found.id).or_default() += weight * f64::from(found.score);
                 }
             }
         }
-        let mut ranked: Vec<(&Document, f64)> =
-            scores.into_iter().filter_map(|(id, score)| Some((state.documents.get(&id)?, score))).collect();
-        ranked.sort_by(|(one, a), (other, b)| {
-            b.total_cmp(a).then_with(|| one.store_name.cmp(&other.store_name))
-        });
-        ranked.into_iter().take(limit).map(|(document, score)| document.candidate(scope, score)).collect()
+        let mut ranked: Vec<(u32, f64)> = scores.into_iter().collect();
+        ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        let mut found: Vec<Candidate> = Vec::new();
+        // Names are looked up for the best only, and for all that score like the last of them.
+        for same_score in ranked.chunk_by(|(_, a), (_, b)| a == b) {
+            if found.len() >= limit {
+                break;
+            }
+            let tools = same_score.iter().filter_map(|&(id, score)| Some((state.tool(id, scope)?, score)));
+            let mut tools: Vec<(ToolRef, f64)> = tools.collect();
+            tools.sort_by(|(one, _), (other, _)| one.full_name().cmp(other.full_name()));
+            let room = limit - found.len();
+            found.extend(tools.into_iter().take(room).map(|(tool, score)| candidate(&tool, score)));
+        }
+        found
     }
-}
-
-/// The store sees every server, an agent its own.
-fn sees(scope: &Scope, server: &ServerKey) -> bool {
-    *scope == Scope::Store || server.scope == *scope
 }
 
 /// The words of a query, and the words that only stand for them.
@@ -226,33 +199,68 @@ pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-impl Document {
-    fn full_name(&self, scope: &Scope) -> &str {
-        match (scope, &self.agent_name) {
-            (Scope::Agent(_), Some(name)) => name,
-            _ => &self.store_name,
-        }
-    }
+fn ability(tool: &ToolRef) -> Ability {
+    let text = tool.description().or(tool.tool().title.as_deref()).unwrap_or_default();
+    let description = cut(text.trim().lines().next().unwrap_or_default(), 160).to_owned();
+    Ability { full_name: tool.full_name().to_owned(), description }
+}
 
-    fn ability(&self, scope: &Scope) -> Ability {
-        let tool = &self.features.tools[self.place];
-        let text = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
-        let description = cut(text.trim().lines().next().unwrap_or_default(), 160).to_owned();
-        Ability { full_name: self.full_name(scope).to_owned(), description }
-    }
-
-    fn candidate(&self, scope: &Scope, score: f64) -> Candidate {
-        let tool = self.features.tools[self.place].clone();
-        Candidate {
-            key: ToolKey { server: self.server.clone(), tool: tool.name.clone() },
-            full_name: self.full_name(scope).to_owned(),
-            tool: Arc::new(tool),
-            score,
-        }
+fn candidate(tool: &ToolRef, score: f64) -> Candidate {
+    let description = tool.description().map(str::to_owned);
+    Candidate {
+        key: tool.key(),
+        full_name: tool.full_name().to_owned(),
+        tool: Arc::new(Tool { description, ..tool.tool().clone() }),
+        score,
     }
 }
 
+/// Whether settings change the words by which a tool is found.
+fn has_own_words(settings: &ToolSettings) -> bool {
+    !settings.disabled && (settings.name.is_some() || settings.description.is_some())
+}
+
 impl State {
+    /// Whether a scope can see a document's tool; what is disabled there is sorted out later.
+    fn may_show(&self, id: u32, scope: &Scope) -> bool {
+        let Some(Document { key, only }) = self.documents.get(&id) else { return false };
+        match only {
+            Some(only) => only == scope,
+            // The store sees everything, and an agent its own: no need to look.
+            None => {
+                *scope == Scope::Store || key.server.scope == *scope || self.catalog.sees(scope, &key.server)
+            }
+        }
+    }
+
+    /// A document's tool, if the scope offers it and the document has its words there.
+    fn tool(&self, id: u32, scope: &Scope) -> Option<ToolRef> {
+        let Document { key, only } = self.documents.get(&id)?;
+        let tool = self.catalog.tool(scope, key)?;
+        let settings = tool.settings();
+        (!settings.disabled && has_own_words(settings) == only.is_some()).then_some(tool)
+    }
+
+    fn sync(&mut self, catalog: &Arc<Catalog>) -> usize {
+        let gone: Vec<ServerKey> =
+            self.servers.keys().filter(|key| catalog.get(key).is_none()).cloned().collect();
+        for key in gone {
+            self.remove(&key);
+        }
+        let mut read = 0;
+        for entry in catalog.servers(&Scope::Store) {
+            let known = self.servers.get(&entry.key);
+            if !known.is_some_and(|known| Arc::ptr_eq(&known.features, &entry.features)) {
+                self.remove(&entry.key);
+                self.insert(catalog, &entry.key, &entry.features);
+                read += 1;
+            }
+        }
+        self.sync_own_words(catalog);
+        self.catalog = Arc::clone(catalog);
+        read
+    }
+
     fn remove(&mut self, key: &ServerKey) {
         for id in self.servers.remove(key).map(|known| known.documents).unwrap_or_default() {
             self.scorer.remove(&id);
@@ -260,40 +268,64 @@ impl State {
         }
     }
 
-    fn insert(&mut self, key: ServerKey, features: Arc<Features>, names: &Names) {
-        let mut documents = Vec::with_capacity(features.tools.len());
-        let mut seen = HashSet::new();
-        for (place, tool) in features.tools.iter().enumerate() {
-            // What the registry does not list is not there: a doubled name, for one.
-            let Some(store_name) = names.in_store.get(&tool.name).filter(|_| seen.insert(&tool.name)) else {
-                continue;
-            };
-            let id = self.next;
-            self.next = self.next.wrapping_add(1);
-            self.scorer.upsert(&id, tool_embedding(&key, tool));
-            let document = Document {
-                server: key.clone(),
-                features: Arc::clone(&features),
-                place,
-                store_name: store_name.clone(),
-                agent_name: names.in_agent.get(&tool.name).cloned(),
-            };
-            self.documents.insert(id, document);
-            documents.push(id);
+    fn insert(&mut self, catalog: &Catalog, key: &ServerKey, features: &Arc<Features>) {
+        // What the registry does not list is not there: a doubled name, for one.
+        let tools = catalog.all_tools_of(&Scope::Store, key);
+        let documents =
+            tools.map(|tool| self.add(tool.key(), None, embedding_of(key, tool.tool(), None))).collect();
+        self.servers.insert(key.clone(), Indexed { features: Arc::clone(features), documents });
+    }
+
+    fn add(&mut self, key: ToolKey, only: Option<Scope>, words: Embedding<u64>) -> u32 {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.scorer.upsert(&id, words);
+        self.documents.insert(id, Document { key, only });
+        id
+    }
+
+    fn sync_own_words(&mut self, catalog: &Catalog) {
+        let mut before = std::mem::take(&mut self.own_words);
+        for (scope, key, settings) in catalog.tool_settings().filter(|(_, _, s)| has_own_words(s)) {
+            let Some(tool) = catalog.tool(scope, &key) else { continue };
+            let features = &tool.entry().features;
+            let place = (scope.clone(), key.clone());
+            let known = before.remove(&place).filter(|known| {
+                let same = Arc::ptr_eq(&known.settings, settings) && Arc::ptr_eq(&known.features, features);
+                if !same {
+                    self.scorer.remove(&known.document);
+                    self.documents.remove(&known.document);
+                }
+                same
+            });
+            let known = known.unwrap_or_else(|| {
+                let words = embedding_of(&key.server, tool.tool(), Some(settings));
+                let document = self.add(key, Some(scope.clone()), words);
+                OwnWords { settings: Arc::clone(settings), features: Arc::clone(features), document }
+            });
+            self.own_words.insert(place, known);
         }
-        self.servers.insert(key, Indexed { features, documents });
+        for gone in before.into_values() {
+            self.scorer.remove(&gone.document);
+            self.documents.remove(&gone.document);
+        }
     }
 }
 
-fn tool_embedding(server: &ServerKey, tool: &Tool) -> Embedding<u64> {
+/// The words by which a tool is found, where a scope has words of its own for it by these.
+fn embedding_of(server: &ServerKey, tool: &Tool, settings: Option<&ToolSettings>) -> Embedding<u64> {
     let mut terms: Vec<(String, f32)> = Vec::new();
     let mut add = |stems: Vec<String>, weight: f32| {
         terms.extend(stems.into_iter().map(|stem| (stem, weight)));
     };
     add(identifier_stems(tool.name.as_str()), NAME_WEIGHT);
+    if let Some(name) = settings.and_then(|settings| settings.name.as_ref()) {
+        add(identifier_stems(name.as_str()), NAME_WEIGHT);
+    }
     add(identifier_stems(server.name.as_str()), SERVER_WEIGHT);
     add(text_stems(tool.title.as_deref().unwrap_or_default()), TITLE_WEIGHT);
-    let description = tool.description.as_deref().unwrap_or_default();
+    let description = settings.and_then(|settings| settings.description.as_deref());
+    let description = description.or(tool.description.as_deref()).unwrap_or_default();
     add(text_stems(cut(description, MAX_DESCRIPTION_BYTES)), DESCRIPTION_WEIGHT);
     let parameters = tool.input_schema.get("properties").and_then(Value::as_object);
     for (name, schema) in parameters.into_iter().flatten() {

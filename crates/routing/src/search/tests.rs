@@ -1,13 +1,15 @@
 //! What is found, in which order, by whom, and at what cost.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dormouse_types::{AgentId, Features, Scope, ServerKey, ServerName, Tool, ToolName};
+use dormouse_registry::{Catalog, Change, Entry};
+use dormouse_types::{
+    AgentId, Confidence, Env, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope,
+    ServerConfig, ServerKey, ServerName, Timestamp, Timing, Tool, ToolKey, ToolName, ToolSettings, Wanted,
+};
 use serde_json::json;
 
-use super::{Names, SearchIndex};
+use super::SearchIndex;
 
 fn features(tools: &[(&str, &str)]) -> Arc<Features> {
     let tool = |(name, description): &(&str, &str)| Tool {
@@ -32,26 +34,35 @@ fn agent_scope(agent: &str) -> Scope {
     Scope::Agent(AgentId::try_new(agent).unwrap())
 }
 
+/// A catalogue of servers, after some more changes.
+pub(crate) fn catalog(servers: &[(ServerKey, Arc<Features>)], more: Vec<Change>) -> Arc<Catalog> {
+    let put = |(key, features): &(ServerKey, Arc<Features>)| {
+        let launch = Launch::Script { path: "/drop/s.py".into(), needs: PythonNeeds::default() };
+        Change::Put(Entry {
+            key: key.clone(),
+            config: Arc::new(ServerConfig {
+                launch,
+                env: Env::default(),
+                wanted: Wanted::OnDemand,
+                timing: Timing::default(),
+                limits: Limits::default(),
+                stateless: false,
+                origin: Origin::Dropped,
+            }),
+            features: Arc::clone(features),
+            source: FeatureSource::Static,
+            confidence: Confidence::Full,
+            drift: Arc::new([]),
+            content_hash: String::new(),
+            registered_at: Timestamp::UNIX_EPOCH,
+        })
+    };
+    Arc::new(Catalog::of(servers.iter().map(put).chain(more).collect()).unwrap())
+}
+
 /// Syncs, and says how many servers were read anew.
 fn sync(index: &SearchIndex, servers: &[(ServerKey, Arc<Features>)]) -> usize {
-    let read = AtomicUsize::new(0);
-    let all: HashMap<ServerKey, Arc<Features>> = servers.iter().cloned().collect();
-    index.sync_servers(servers.to_vec(), &|key| {
-        read.fetch_add(1, Ordering::Relaxed);
-        let names = |server: &str| {
-            all[key]
-                .tools
-                .iter()
-                .map(|tool| (tool.name.clone(), format!("{server}_{}", tool.name).into()))
-                .collect()
-        };
-        let in_agent = match key.scope {
-            Scope::Store => HashMap::new(),
-            Scope::Agent(_) => names(key.name.as_str()),
-        };
-        Names { in_store: names(&key.store_name()), in_agent }
-    });
-    read.into_inner()
+    index.read_anew(&catalog(servers, Vec::new()))
 }
 
 fn found(index: &SearchIndex, query: &str, scope: &Scope) -> Vec<String> {
@@ -111,4 +122,56 @@ fn a_doubled_tool_counts_once() {
     let candidates = index.search("ping", &Scope::Store, 8);
     assert_eq!(candidates.len(), 1);
     assert_eq!(candidates[0].tool.description.as_deref(), Some("one"));
+}
+
+/// What a scope says about a tool.
+fn says(scope: &Scope, server: &ServerKey, tool: &str, settings: ToolSettings) -> Change {
+    let tool = ToolKey { server: server.clone(), tool: tool.parse().unwrap() };
+    Change::ToolSettings { scope: scope.clone(), tool, settings }
+}
+
+#[test]
+fn an_assigned_tool_is_found_until_it_is_disabled_there() {
+    let index = SearchIndex::new();
+    let (ann, shared) = (agent_scope("ann"), key("w"));
+    let servers = [(shared.clone(), features(&[("get_weather", "")]))];
+    let assign = || Change::Assign { server: shared.clone(), agent: "ann".parse().unwrap() };
+    index.sync(&catalog(&servers, vec![assign()]));
+    assert_eq!(found(&index, "weather", &ann), ["w_get_weather"]);
+    let disabled = ToolSettings { disabled: true, ..ToolSettings::default() };
+    index.sync(&catalog(&servers, vec![assign(), says(&ann, &shared, "get_weather", disabled)]));
+    assert_eq!(found(&index, "weather", &ann), [""; 0]);
+    assert!(index.abilities(&ann, 5).is_empty());
+    assert_eq!(found(&index, "weather", &Scope::Store), ["w_get_weather"]);
+}
+
+#[test]
+fn words_that_one_scope_chose_find_there_and_nowhere_else() {
+    let index = SearchIndex::new();
+    let (ann, shared) = (agent_scope("ann"), key("w"));
+    let servers = [(shared.clone(), features(&[("get_weather", "Reads barometers")]))];
+    let chosen = || ToolSettings {
+        name: Some("lookout".parse().unwrap()),
+        description: Some("Whether to stay dry".to_owned()),
+        ..ToolSettings::default()
+    };
+    let assign = || Change::Assign { server: shared.clone(), agent: "ann".parse().unwrap() };
+    let with = |settings| catalog(&servers, vec![assign(), says(&ann, &shared, "get_weather", settings)]);
+    assert_eq!(index.read_anew(&with(chosen())), 1);
+    for query in ["lookout", "stay dry", "weather", "city"] {
+        assert_eq!(found(&index, query, &ann), ["lookout"], "{query}");
+    }
+    let candidates = index.search("lookout", &ann, 8);
+    assert_eq!(candidates[0].tool.description.as_deref(), Some("Whether to stay dry"));
+    assert_eq!(found(&index, "barometers", &ann), [""; 0]);
+    assert_eq!(found(&index, "barometers", &Scope::Store), ["w_get_weather"]);
+    assert_eq!(found(&index, "lookout dry", &Scope::Store), [""; 0]);
+    // Other words cost no server a reading; none at all bring the server's back.
+    let dry = ToolSettings { name: None, ..chosen() };
+    assert_eq!(index.read_anew(&with(dry)), 0);
+    assert_eq!(found(&index, "dry", &ann), ["w_get_weather"]);
+    assert_eq!(found(&index, "lookout", &ann), [""; 0]);
+    index.sync(&with(ToolSettings::default()));
+    assert_eq!(found(&index, "barometers", &ann), ["w_get_weather"]);
+    assert_eq!(found(&index, "dry", &ann), [""; 0]);
 }
