@@ -5,47 +5,11 @@ use std::sync::Arc;
 
 use dormouse_registry::{ApplyError, Catalog, Change, Entry, NoSuchServer, NoSuchTool, Registry, Version};
 use dormouse_storage::{Memory, Storage};
-use dormouse_types::{
-    Confidence, Env, Event, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope,
-    ServerConfig, ServerKey, ServerState, ServerStatus, Timestamp, Timing, Tool, ToolKey, Wanted,
-};
-use proptest::prelude::*;
-use serde_json::json;
+use dormouse_types::{Event, Launch, Scope, ServerState, ServerStatus, Timestamp};
 
-fn agent(id: &str) -> Scope {
-    Scope::Agent(id.parse().unwrap())
-}
+mod entries;
 
-fn key(scope: &Scope, name: &str) -> ServerKey {
-    ServerKey { scope: scope.clone(), name: name.parse().unwrap() }
-}
-
-fn entry(scope: &Scope, name: &str, tools: &[&str]) -> Entry {
-    from_file(scope, name, &format!("/drop/{name}.py"), tools)
-}
-
-fn from_file(scope: &Scope, name: &str, path: &str, tools: &[&str]) -> Entry {
-    let tool = |name: &&str| Tool::new(name.parse().unwrap(), json!({"type": "object"}));
-    let launch = Launch::Script { path: path.into(), needs: PythonNeeds::default() };
-    Entry {
-        key: key(scope, name),
-        config: Arc::new(ServerConfig {
-            launch,
-            env: Env::default(),
-            wanted: Wanted::OnDemand,
-            timing: Timing::default(),
-            limits: Limits::default(),
-            stateless: false,
-            origin: Origin::Dropped,
-        }),
-        features: Arc::new(Features { tools: tools.iter().map(tool).collect(), ..Features::default() }),
-        source: FeatureSource::Static,
-        confidence: Confidence::Full,
-        drift: Arc::new([]),
-        content_hash: format!("{tools:?}"),
-        registered_at: Timestamp::UNIX_EPOCH,
-    }
-}
+use entries::{agent, entry, from_file, key};
 
 async fn registry(entries: impl IntoIterator<Item = Entry>) -> Registry {
     let registry = Registry::open(Arc::new(Memory::new())).await.unwrap();
@@ -285,106 +249,4 @@ async fn reader_keeps_its_version_while_others_come() {
     registry.apply(vec![Change::Remove(key(&store, "s"))]).await.unwrap();
     assert!(find(&old, &store, "s_x").is_ok());
     assert!(find(&registry.snapshot(), &store, "s_x").is_err());
-}
-
-/// Names that clash on purpose: few letters, and `_` in both parts.
-fn arb_entry() -> impl Strategy<Value = Entry> {
-    let scope = prop_oneof![Just(Scope::Store), prop_oneof!["1", "a", "bya"].prop_map(|id| agent(&id))];
-    let name = prop_oneof!["[ab_]{1,3}", "(x|ru)by[1a]", "s{70}"];
-    let tool = prop_oneof!["[ab_.é]{1,3}", "t{70}[ab]"];
-    (scope, name, prop::collection::vec(tool, 0..4)).prop_map(|(scope, name, tools)| {
-        entry(&scope, &name, &tools.iter().map(String::as_str).collect::<Vec<_>>())
-    })
-}
-
-fn arb_batches() -> impl Strategy<Value = Vec<Vec<Change>>> {
-    let change = (arb_entry(), 0..4_u8).prop_map(|(entry, kind)| match kind {
-        0 => Change::Remove(entry.key),
-        1 => Change::Register(entry),
-        _ => Change::Put(entry),
-    });
-    prop::collection::vec(prop::collection::vec(change, 0..6), 1..12)
-}
-
-/// What must hold in every catalog.
-fn check_invariants(catalog: &Catalog) {
-    let all = catalog.servers(&Scope::Store).map(|entry| entry.key.clone()).collect::<Vec<_>>();
-    let scopes = catalog.agents().cloned().map(Scope::Agent).chain([Scope::Store]);
-    for scope in scopes {
-        let mine: Vec<_> = catalog.servers(&scope).map(|entry| entry.key.clone()).collect();
-        let expected: Vec<_> = match &scope {
-            Scope::Store => all.clone(),
-            agent => all.iter().filter(|key| key.scope == *agent).cloned().collect(),
-        };
-        assert_eq!(mine, expected, "{scope:?}");
-        assert!(!mine.is_empty() || scope == Scope::Store, "an agent without servers is listed");
-
-        let tools: Vec<_> = catalog.tools(&scope).collect();
-        assert_eq!(tools.len(), catalog.tool_count(&scope));
-        let mut names: Vec<_> = tools.iter().map(|tool| tool.full_name()).collect();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), tools.len(), "full names are unique");
-        for tool in &tools {
-            let name = tool.full_name();
-            assert!((1..=64).contains(&name.len()), "{name}");
-            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'), "{name}");
-            // The newest entry of the server is what every index leads to.
-            assert!(Arc::ptr_eq(tool.entry(), catalog.get(&tool.key().server).unwrap()));
-            assert_eq!(&catalog.find_tool(&scope, name, None).unwrap(), tool);
-            let bare = tool.tool().name.as_str();
-            let same = tools.iter().filter(|other| other.tool().name == tool.tool().name).count();
-            match catalog.find_tool(&scope, bare, None) {
-                Ok(found) if found.full_name() == bare => {}
-                Ok(found) => assert_eq!((&found, same), (tool, 1)),
-                Err(NoSuchTool::Ambiguous { same_name, .. }) => assert_eq!(same_name.len(), same),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-}
-
-fn named(catalog: &Catalog) -> Vec<(Scope, ToolKey, String)> {
-    let scopes = catalog.agents().cloned().map(Scope::Agent).chain([Scope::Store]);
-    let of = |scope: Scope| {
-        let tools =
-            catalog.tools(&scope).map(|tool| (scope.clone(), tool.key(), tool.full_name().to_owned()));
-        tools.collect::<Vec<_>>()
-    };
-    scopes.flat_map(of).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn random_batches_keep_the_invariants_and_every_name(batches in arb_batches()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let storage = Arc::new(Memory::new());
-            let registry = Registry::open(storage.clone()).await.unwrap();
-            let mut given = std::collections::HashMap::new();
-            for batch in &batches {
-                let before = registry.snapshot();
-                if registry.apply(batch.clone()).await.is_err() {
-                    assert!(Arc::ptr_eq(&before, &registry.snapshot()));
-                }
-                check_invariants(&registry.snapshot());
-                for (scope, key, name) in named(&registry.snapshot()) {
-                    let first = given.entry((scope, key)).or_insert_with(|| name.clone());
-                    assert_eq!(*first, name, "a name changed");
-                }
-            }
-            // Take everything away and put it back, in another life and the other way round.
-            let last = registry.snapshot();
-            let entries: Vec<_> = last.servers(&Scope::Store).map(|entry| (**entry).clone()).collect();
-            let gone = entries.iter().map(|entry| Change::Remove(entry.key.clone())).collect();
-            registry.apply(gone).await.unwrap();
-            assert_eq!(registry.snapshot().tools(&Scope::Store).count(), 0);
-            check_invariants(&registry.snapshot());
-            let registry = Registry::open(storage).await.unwrap();
-            registry.apply(entries.into_iter().rev().map(Change::Put).collect()).await.unwrap();
-            assert_eq!(named(&registry.snapshot()), named(&last));
-        });
-    }
 }
