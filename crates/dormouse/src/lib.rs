@@ -29,6 +29,7 @@
 
 #![warn(missing_docs)]
 
+pub mod adapters;
 mod builder;
 mod config;
 mod hub;
