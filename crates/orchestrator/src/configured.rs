@@ -1,20 +1,22 @@
-//! The servers of `mcp.json`.
+//! The servers of `mcp.json`: the store's, and those that agents configured for themselves.
 
 use std::collections::BTreeMap;
 
-use dormouse_storage::mcp_json::{McpFile, Problem};
-use dormouse_types::{ServerConfig, ServerName};
-use serde_json::Value;
+use dormouse_storage::mcp_json::{EntryError, McpFile};
+use dormouse_types::{Scope, ServerConfig, ServerKey, chain};
+use serde_json::{Map, Value, json};
 
-use crate::error::{AddError, RemoveError};
+use crate::edit::{Edit, EditError, EditKind};
 use crate::finding::Finding;
 use crate::settings::Settings;
-use dormouse_types::chain;
+
+/// How often an edit is made anew when somebody else saved the file meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// What `mcp.json` says.
 #[derive(Debug, Default)]
 pub(crate) struct Configured {
-    pub(crate) servers: BTreeMap<ServerName, ConfiguredServer>,
+    pub(crate) servers: BTreeMap<ServerKey, ConfiguredServer>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -33,9 +35,9 @@ impl Configured {
         let finding = |problem: String| Finding { path: settings.mcp_json.clone(), problem };
         match McpFile::load(&settings.mcp_json) {
             Ok(file) => {
-                let servers = file.servers().iter().map(|(name, server)| {
+                let servers = file.servers().iter().map(|(key, server)| {
                     let config = server.config(settings.timing);
-                    (name.clone(), ConfiguredServer { config, title: server.title.clone() })
+                    (key.clone(), ConfiguredServer { config, title: server.title.clone() })
                 });
                 Self {
                     servers: servers.collect(),
@@ -50,21 +52,68 @@ impl Configured {
     }
 }
 
-/// Adds an entry, or replaces the one of that name, and saves the file.
-pub(crate) fn put(settings: &Settings, name: &ServerName, entry: &Value) -> Result<(), AddError> {
-    let Some(entry) = entry.as_object() else {
-        return Err(AddError::Invalid("expected an object".to_owned()));
-    };
-    let mut file = McpFile::load(&settings.mcp_json).map_err(|error| AddError::File(chain(&error)))?;
-    file.put_raw(name, entry).map_err(|problems| {
-        AddError::Invalid(problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))
-    })?;
-    file.save(&settings.mcp_json).map_err(|error| AddError::File(chain(&error)))
+/// Makes the edits, each by itself, and saves the file once.
+pub(crate) fn edit(settings: &Settings, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
+    let failed = |error: String| edits.iter().map(|_| Err(EditError::File(error.clone()))).collect();
+    let mut attempt = 1;
+    loop {
+        let mut file = match McpFile::load(&settings.mcp_json) {
+            Ok(file) => file,
+            Err(error) => return failed(chain(&error)),
+        };
+        let results: Vec<_> = edits.iter().map(|edit| made(&mut file, edit)).collect();
+        if results.iter().all(Result::is_err) {
+            return results;
+        }
+        match file.save(&settings.mcp_json) {
+            Ok(()) => return results,
+            // Somebody else saved it meanwhile: their edit stays, and ours is made on top.
+            Err(dormouse_storage::mcp_json::SaveError::Changed { .. }) if attempt < ATTEMPTS => attempt += 1,
+            Err(error) => return failed(chain(&error)),
+        }
+    }
 }
 
-/// Removes an entry and saves the file.
-pub(crate) fn remove(settings: &Settings, name: &ServerName) -> Result<(), RemoveError> {
-    let mut file = McpFile::load(&settings.mcp_json).map_err(|error| RemoveError::Config(chain(&error)))?;
-    file.remove(name);
-    file.save(&settings.mcp_json).map_err(|error| RemoveError::Config(chain(&error)))
+fn made(file: &mut McpFile, edit: &Edit) -> Result<(), EditError> {
+    let server = &edit.server;
+    let absent = || EditError::NotConfigured { server: server.clone() };
+    let refused = |error: EntryError| match error {
+        EntryError::Unknown { .. } => absent(),
+        EntryError::Invalid { .. } => EditError::Invalid(error.to_string()),
+    };
+    match &edit.kind {
+        EditKind::Replace(_) if !file.contains(server) => Err(absent()),
+        EditKind::Put(entry) | EditKind::Replace(entry) => {
+            file.put_raw(server, object(entry)?).map(drop).map_err(refused)
+        }
+        EditKind::Patch(members) => file.patch_raw(server, object(members)?).map(drop).map_err(refused),
+        EditKind::Remove => match file.remove(server) {
+            true => Ok(()),
+            false => Err(absent()),
+        },
+    }
+}
+
+fn object(value: &Value) -> Result<&Map<String, Value>, EditError> {
+    value.as_object().ok_or_else(|| EditError::Invalid("expected an object".to_owned()))
+}
+
+/// One entry as it stands in the file, variables not expanded.
+pub(crate) fn entry(settings: &Settings, server: &ServerKey) -> Result<Option<Value>, EditError> {
+    let file = McpFile::load(&settings.mcp_json).map_err(|error| EditError::File(chain(&error)))?;
+    Ok(file.raw(server).map(Value::Object))
+}
+
+/// What a context configured, in the form of the file: the store's whole document, or an agent's
+/// own servers by their local names.
+pub(crate) fn document(settings: &Settings, scope: &Scope) -> Result<Value, EditError> {
+    let file = McpFile::load(&settings.mcp_json).map_err(|error| EditError::File(chain(&error)))?;
+    if *scope == Scope::Store {
+        return serde_json::from_str(file.text()).map_err(|error| EditError::File(chain(&error)));
+    }
+    let own = file.entries().filter(|(key, _)| key.scope == *scope);
+    let servers: Map<String, Value> = own
+        .filter_map(|(key, _)| Some((key.name.to_string(), Value::Object(file.raw(key)?))))
+        .collect();
+    Ok(json!({ "mcpServers": servers }))
 }

@@ -2,7 +2,8 @@
 //!
 //! The file belongs to the person. We read `mcpServers` (or VS Code's `servers`), keep every
 //! field that we do not know, and change nothing but the entry in question, byte for byte.
-//! What only Dormouse knows about a server stands in its entry under `dormouse`:
+//! What only Dormouse knows about a server stands in its entry under `dormouse`; also whose it
+//! is. An agent's server stands in the same file; its key there is only a rendering.
 //!
 //! ```json
 //! {
@@ -12,6 +13,11 @@
 //!       "args": ["-y", "some-files-server", "${HOME}/docs"],
 //!       "env": { "TOKEN": "${FILES_TOKEN:-none}" },
 //!       "dormouse": { "wanted": "on_demand", "idle_seconds": 60 }
+//!     },
+//!     "searchbya1": {
+//!       "url": "https://search.example.org/mcp",
+//!       "headers": { "Authorization": "Bearer ${SEARCH_TOKEN}" },
+//!       "dormouse": { "agent": "a1", "name": "search", "concurrency": 4 }
 //!     }
 //!   }
 //! }
@@ -24,21 +30,27 @@
 //!   whoever watches it keeps what was there.
 //! * Variables are expanded where a value is used and never stored expanded.
 
+mod edit;
 mod expand;
 mod read;
+mod reader;
+mod remote;
 mod save;
 mod server;
 mod splice;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dormouse_types::ServerName;
-use serde_json::{Map, Value};
+use dormouse_types::ServerKey;
+use serde_json::Value;
 
 pub use expand::{MissingVariable, expand};
 pub use save::{LoadError, SaveError};
-pub use server::{McpServer, Settings};
+pub use server::{McpLaunch, McpServer, Settings};
+
+/// The largest text that is read, in bytes: far more than a person writes.
+pub const LARGEST: usize = 4 << 20;
 
 /// The content of one `mcp.json`.
 #[derive(Clone, PartialEq)]
@@ -46,10 +58,21 @@ pub struct McpFile {
     text: String,
     /// What the file held when it was loaded; `None` when there was none.
     on_disk: Option<String>,
-    servers: BTreeMap<ServerName, McpServer>,
-    /// Every entry that has a name, usable or not, by its key in the file.
-    keys: BTreeMap<ServerName, String>,
+    /// The key that holds the servers, or would hold them.
+    servers_key: &'static str,
+    servers: BTreeMap<ServerKey, McpServer>,
+    /// Every entry whose owner and name can be told, usable or not.
+    entries: BTreeMap<ServerKey, Entry>,
+    /// The keys of all entries.
+    file_keys: BTreeSet<String>,
     problems: Vec<Problem>,
+}
+
+/// One entry as it stands in the file.
+#[derive(Clone, PartialEq)]
+struct Entry {
+    file_key: String,
+    value: Value,
 }
 
 /// Something in the file that does not work as written.
@@ -58,8 +81,8 @@ pub struct McpFile {
 pub struct Problem {
     /// Where, such as `mcpServers.files.args[1]`.
     pub path: String,
-    /// The server that the entry would be, if its name can be told.
-    pub server: Option<ServerName>,
+    /// The server that the entry would be, if its owner and name can be told.
+    pub server: Option<ServerKey>,
     /// What it means for the entry.
     pub kind: ProblemKind,
     /// What is wrong, in words.
@@ -71,8 +94,6 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The entry is no server.
     Unusable,
-    /// The entry is well, but this version cannot run it.
-    NotYetSupported,
     /// The entry works; this part of it does nothing.
     Ignored,
 }
@@ -98,6 +119,26 @@ pub enum McpFileError {
         path: String,
         /// What stands there.
         found: &'static str,
+    },
+    /// It is larger than anything that a person writes.
+    #[error("it is larger than {} MiB", LARGEST >> 20)]
+    TooLarge,
+}
+
+/// Why an entry was not changed. The file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// There is none to patch.
+    #[error("there is no entry for `{key}`")]
+    Unknown {
+        /// The server that was meant.
+        key: ServerKey,
+    },
+    /// It would be no server.
+    #[error("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid {
+        /// All of what is wrong with it.
+        problems: Vec<Problem>,
     },
 }
 
@@ -127,7 +168,7 @@ impl McpFile {
     }
 
     /// The usable servers.
-    pub fn servers(&self) -> &BTreeMap<ServerName, McpServer> {
+    pub fn servers(&self) -> &BTreeMap<ServerKey, McpServer> {
         &self.servers
     }
 
@@ -141,73 +182,13 @@ impl McpFile {
         &self.text
     }
 
-    /// Whether there is an entry of that name, usable or not.
-    pub fn contains(&self, name: &ServerName) -> bool {
-        self.keys.contains_key(name)
+    /// Whether there is an entry for a server, usable or not.
+    pub fn contains(&self, key: &ServerKey) -> bool {
+        self.entries.contains_key(key)
     }
 
-    /// Adds a server, or replaces what is known of it; unknown fields of its entry stay.
-    pub fn put(&mut self, name: &ServerName, server: &McpServer) {
-        let entry = server.written_over(self.entry(name));
-        let text = self.with_entry(name, &entry);
-        self.become_text(&text).expect("texts and numbers make no file that cannot be read");
-    }
-
-    /// Adds an entry as somebody gave it, or replaces the whole entry.
-    ///
-    /// # Errors
-    /// The problems that make it no server; then the file is as it was.
-    pub fn put_raw(
-        &mut self,
-        name: &ServerName,
-        entry: &Map<String, Value>,
-    ) -> Result<&McpServer, Vec<Problem>> {
-        let unusable = |message: &str| {
-            vec![Problem {
-                path: name.to_string(),
-                server: Some(name.clone()),
-                kind: ProblemKind::Unusable,
-                message: message.to_owned(),
-            }]
-        };
-        let text = self.with_entry(name, entry);
-        if text.len() as u64 > save::LARGEST {
-            return Err(unusable("is too large for the file"));
-        }
-        let mut changed = self.clone();
-        changed.become_text(&text).map_err(|_| unusable("is nested too deeply"))?;
-        if changed.servers.contains_key(name) {
-            *self = changed;
-            Ok(&self.servers[name])
-        } else {
-            let of_name = |problem: &Problem| problem.server.as_ref() == Some(name);
-            Err(changed.problems.into_iter().filter(of_name).collect())
-        }
-    }
-
-    /// Removes an entry, usable or not; says whether there was one.
-    pub fn remove(&mut self, name: &ServerName) -> bool {
-        let Some(key) = self.keys.get(name) else { return false };
-        let text = splice::remove(&self.text, &[&read::servers_key(&self.text), key]);
-        self.become_text(&text).expect("a good file is good without one entry");
-        true
-    }
-
-    fn with_entry(&self, name: &ServerName, entry: &Map<String, Value>) -> String {
-        let key = self.keys.get(name).map_or(name.as_str(), String::as_str);
-        let entry = Value::Object(entry.clone());
-        splice::put(&self.text, &[&read::servers_key(&self.text), key], &entry)
-    }
-
-    /// The entry as it stands in the file.
-    fn entry(&self, name: &ServerName) -> Map<String, Value> {
-        let entry = self.keys.get(name).and_then(|key| read::entry(&self.text, key));
-        entry.unwrap_or_default()
-    }
-
-    /// Reads the edited text anew: there is one truth, and the edit is known to be a good file.
-    fn become_text(&mut self, text: &str) -> Result<(), McpFileError> {
-        *self = Self { on_disk: self.on_disk.take(), ..Self::read(text)? };
-        Ok(())
+    /// Every entry whose owner and name can be told, usable or not, with its key in the file.
+    pub fn entries(&self) -> impl Iterator<Item = (&ServerKey, &str)> {
+        self.entries.iter().map(|(key, entry)| (key, entry.file_key.as_str()))
     }
 }

@@ -1,12 +1,12 @@
 //! From the text of the file to its servers and problems.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dormouse_types::ServerName;
+use dormouse_types::{AgentId, Scope, ServerKey, ServerName};
 use serde_json::{Map, Value};
 
-use super::server::{Reader, kind};
-use super::{McpFile, McpFileError, Problem, ProblemKind, splice};
+use super::reader::{Reader, kind};
+use super::{Entry, LARGEST, McpFile, McpFileError, Problem, ProblemKind, splice};
 
 /// The key of the servers in most clients, and the one that we write.
 const SERVERS: &str = "mcpServers";
@@ -15,15 +15,20 @@ const SERVERS: &str = "mcpServers";
 const VS_CODE_SERVERS: &str = "servers";
 
 pub(super) fn file(text: &str) -> Result<McpFile, McpFileError> {
+    if text.len() > LARGEST {
+        return Err(McpFileError::TooLarge);
+    }
     let root = root(text)?;
+    let servers_key = key_in(&root);
     let mut file = McpFile {
         text: text.to_owned(),
         on_disk: None,
+        servers_key,
         servers: BTreeMap::new(),
-        keys: BTreeMap::new(),
+        entries: BTreeMap::new(),
+        file_keys: BTreeSet::new(),
         problems: Vec::new(),
     };
-    let servers_key = key_in(&root);
     let servers = match root.get(servers_key) {
         Some(Value::Object(servers)) => servers,
         Some(other) => {
@@ -39,7 +44,7 @@ pub(super) fn file(text: &str) -> Result<McpFile, McpFileError> {
     };
     for key in splice::doubled_keys(text, servers_key) {
         let message = "stands there more than once; the last one counts".to_owned();
-        let server = ServerName::slug(&key).ok();
+        let server = servers.get(&key).and_then(|entry| identity(&key, entry).ok());
         file.note(format!("{servers_key}.{key}"), server, ProblemKind::Ignored, message);
     }
     for (key, entry) in servers {
@@ -49,46 +54,66 @@ pub(super) fn file(text: &str) -> Result<McpFile, McpFileError> {
 }
 
 impl McpFile {
-    fn read_entry(&mut self, servers_key: &str, key: &str, entry: &Value) {
-        let path = format!("{servers_key}.{key}");
-        let name = match ServerName::try_new(key).or_else(|_| ServerName::slug(key)) {
-            Ok(name) => name,
-            Err(error) => return self.note(path, None, ProblemKind::Unusable, error.to_string()),
+    fn read_entry(&mut self, servers_key: &str, file_key: &str, entry: &Value) {
+        let path = format!("{servers_key}.{file_key}");
+        self.file_keys.insert(file_key.to_owned());
+        let key = match identity(file_key, entry) {
+            Ok(key) => key,
+            Err((field, message)) => {
+                return self.note(format!("{path}{field}"), None, ProblemKind::Unusable, message);
+            }
         };
-        if let Some(other) = self.keys.get(&name) {
-            let message = format!("its name would be `{name}`, which `{other}` has already");
+        if let Some(other) = self.entries.get(&key) {
+            let message = format!("its name would be `{key}`, which `{}` has already", other.file_key);
             return self.note(path, None, ProblemKind::Unusable, message);
         }
-        self.keys.insert(name.clone(), key.to_owned());
-        let mut note = |path, kind, message| self.note_of(&name, path, kind, message);
+        self.entries.insert(key.clone(), Entry { file_key: file_key.to_owned(), value: entry.clone() });
+        let mut note = |path, kind, message| self.note(path, Some(key.clone()), kind, message);
         let server = Reader { note: &mut note }.server(&path, entry);
         if let Some(mut server) = server {
-            server.title = (name.as_str() != key).then(|| key.to_owned());
-            self.servers.insert(name, server);
+            // With a name of its own, the entry's key is only a rendering.
+            let is_title = ours(entry).is_none_or(|ours| !ours.contains_key("name"));
+            server.title = (is_title && key.name.as_str() != file_key).then(|| file_key.to_owned());
+            self.servers.insert(key, server);
         }
     }
 
-    fn note_of(&mut self, name: &ServerName, path: String, kind: ProblemKind, message: String) {
-        self.note(path, Some(name.clone()), kind, message);
-    }
-
-    fn note(&mut self, path: String, server: Option<ServerName>, kind: ProblemKind, message: String) {
+    fn note(&mut self, path: String, server: Option<ServerKey>, kind: ProblemKind, message: String) {
         self.problems.push(Problem { path, server, kind, message });
     }
 }
 
-/// The key that holds the servers of a good file, or would hold them.
-pub(super) fn servers_key(text: &str) -> String {
-    root(text).map_or(SERVERS, |root| key_in(&root)).to_owned()
+/// The name that an entry has by its key alone.
+pub(super) fn name_by_key(file_key: &str) -> Result<ServerName, String> {
+    let name = ServerName::try_new(file_key).or_else(|_| ServerName::slug(file_key));
+    name.map_err(|error| error.to_string())
 }
 
-/// One entry of a good file, if it is an object.
-pub(super) fn entry(text: &str, key: &str) -> Option<Map<String, Value>> {
-    let root = root(text).ok()?;
-    match root.get(key_in(&root))?.get(key)? {
-        Value::Object(entry) => Some(entry.clone()),
-        _ => None,
-    }
+/// Whose server an entry is, and its name there; else the field that is wrong, and why. An entry
+/// whose owner cannot be told is nobody's.
+fn identity(file_key: &str, entry: &Value) -> Result<ServerKey, (&'static str, String)> {
+    let field = |name: &str| ours(entry).and_then(|ours| ours.get(name)).filter(|value| !value.is_null());
+    let text = |at, value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        other => Err((at, format!("expected a text, found {}", kind(other)))),
+    };
+    let scope = match field("agent") {
+        None => Scope::Store,
+        Some(agent) => {
+            let agent = AgentId::try_new(text(".dormouse.agent", agent)?);
+            Scope::Agent(agent.map_err(|error| (".dormouse.agent", error.to_string()))?)
+        }
+    };
+    let name = match field("name") {
+        None => name_by_key(file_key).map_err(|message| ("", message))?,
+        Some(name) => ServerName::try_new(text(".dormouse.name", name)?)
+            .map_err(|error| (".dormouse.name", error.to_string()))?,
+    };
+    Ok(ServerKey { scope, name })
+}
+
+fn ours(entry: &Value) -> Option<&Map<String, Value>> {
+    entry.get("dormouse").and_then(Value::as_object)
 }
 
 fn key_in(root: &Map<String, Value>) -> &'static str {

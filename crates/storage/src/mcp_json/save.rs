@@ -4,10 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{McpFile, McpFileError};
-
-/// The largest file that is read: far more than a person writes.
-pub(super) const LARGEST: u64 = 4 << 20;
+use super::{LARGEST, McpFile, McpFileError};
 
 /// Why a file could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +103,7 @@ impl McpFile {
 fn read(file: &Path) -> Result<Option<String>, LoadError> {
     let failed = |source| LoadError::Read { file: file.to_owned(), source };
     match fs::metadata(file) {
-        Ok(metadata) if metadata.len() > LARGEST => Err(LoadError::TooLarge { file: file.to_owned() }),
+        Ok(metadata) if metadata.len() > LARGEST as u64 => Err(LoadError::TooLarge { file: file.to_owned() }),
         Ok(_) => fs::read_to_string(file).map(Some).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),

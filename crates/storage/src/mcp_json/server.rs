@@ -1,35 +1,45 @@
-//! One entry: from JSON to a server's configuration, and back without loss.
+//! One server as its entry describes it, and how it is written back without loss.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_types::{Env, Idle, Launch, Limits, Origin, ServerConfig, Timing, Wanted};
+use dormouse_types::{
+    Auth, Env, Idle, Launch, Limits, Origin, Remote, RemoteTransport, ServerConfig, Timing, Wanted,
+};
 use serde_json::{Map, Value, json};
 
-use super::ProblemKind;
-
-/// The longest time that a setting may name: a year. Beyond it timers overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use super::remote;
 
 /// A server as its entry describes it. Values still hold their `${VAR}`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpServer {
     /// The entry's key, where it is no valid name and the server is called otherwise.
     pub title: Option<String>,
-    /// The program: a name on `PATH` or a path.
-    pub command: String,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Variables for its environment.
+    /// A program or a URL.
+    pub launch: McpLaunch,
+    /// Variables for the environment of a program.
     pub env: Env,
-    /// Its working directory; a relative one is meant from the space's folder.
-    pub cwd: Option<PathBuf>,
     /// What Dormouse shall do with it.
     pub settings: Settings,
 }
 
-/// What stands under `dormouse` in an entry; `None` is the default.
+/// How a configured server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum McpLaunch {
+    /// A program that speaks MCP on its standard input and output.
+    Command {
+        /// The program: a name on `PATH` or a path.
+        command: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Its working directory; a relative one is meant from the space's folder.
+        cwd: Option<PathBuf>,
+    },
+    /// A server that runs elsewhere.
+    Url(Remote),
+}
+
+/// What an entry says about the server's life, most of it under `dormouse`; `None` is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
     /// Whether it should run unasked. An entry with `"disabled": true` is stopped.
@@ -38,53 +48,127 @@ pub struct Settings {
     pub idle: Option<Idle>,
     /// How long it may take to start.
     pub start: Option<Duration>,
-    /// How long a call may take.
+    /// How long a call may take; also the entry's own `timeout`, where it names 1 to 300 seconds.
     pub call: Option<Duration>,
+    /// How much of it callers may use at a time.
+    pub limits: Limits,
+    /// Whether it keeps nothing between calls.
+    pub stateless: Option<bool>,
 }
 
 impl McpServer {
+    /// A server with nothing but its launch.
+    pub fn new(launch: McpLaunch) -> Self {
+        Self { title: None, launch, env: Env::default(), settings: Settings::default() }
+    }
+
     /// The configuration; what the entry leaves open comes from the defaults.
+    ///
+    /// A server at a URL is wanted `always` unless its entry says otherwise: it costs no process.
     pub fn config(&self, defaults: Timing) -> ServerConfig {
-        let Settings { wanted, idle, start, call } = self.settings;
+        let Settings { wanted, idle, start, call, limits, stateless } = self.settings;
+        let (launch, default_wanted) = match &self.launch {
+            McpLaunch::Command { command, args, cwd } => (
+                Launch::Command { command: command.clone(), args: args.clone(), cwd: cwd.clone() },
+                Wanted::default(),
+            ),
+            McpLaunch::Url(remote) => (Launch::Url(remote.clone()), Wanted::Always),
+        };
         ServerConfig {
-            launch: Launch::Command {
-                command: self.command.clone(),
-                args: self.args.clone(),
-                cwd: self.cwd.clone(),
-            },
+            launch,
             env: self.env.clone(),
-            wanted: wanted.unwrap_or_default(),
+            wanted: wanted.unwrap_or(default_wanted),
             timing: Timing {
                 start: start.unwrap_or(defaults.start),
                 call: call.unwrap_or(defaults.call),
                 idle: idle.unwrap_or(defaults.idle),
                 stop: defaults.stop,
             },
-            limits: Limits::default(),
-            stateless: false,
+            limits,
+            stateless: stateless.unwrap_or_default(),
             origin: Origin::Configured,
         }
     }
 
-    /// This server in an entry that keeps the other fields, and its order.
-    pub(super) fn written_over(&self, mut entry: Map<String, Value>) -> Map<String, Value> {
-        set(&mut entry, "command", Some(json!(self.command)));
-        set(&mut entry, "args", non_empty(!self.args.is_empty(), json!(self.args)));
-        set(&mut entry, "env", non_empty(!self.env.0.is_empty(), json!(self.env.0)));
-        set(&mut entry, "cwd", self.cwd.as_ref().map(|cwd| json!(cwd)));
+    /// This server in an entry that keeps the other fields, and its order. `before` is what the
+    /// entry means as it stands.
+    pub(super) fn written_over(
+        &self,
+        mut entry: Map<String, Value>,
+        before: Option<&Self>,
+    ) -> Map<String, Value> {
+        // What means the same already stays in its own words.
+        if before.is_none_or(|before| before.launch != self.launch) {
+            self.launch.write_over(&mut entry);
+        }
+        if before.is_none_or(|before| before.env != self.env) {
+            set(&mut entry, "env", non_empty(!self.env.0.is_empty(), json!(self.env.0)));
+        }
         let disabled = entry.get("disabled") == Some(&Value::Bool(true));
-        if disabled && self.settings.wanted != Some(Wanted::Stopped) {
-            entry.insert("disabled".to_owned(), Value::Bool(false));
+        if self.settings.wanted != Some(Wanted::Stopped) {
+            if disabled {
+                entry.insert("disabled".to_owned(), Value::Bool(false));
+            }
+            if entry.get("enabled") == Some(&Value::Bool(false)) {
+                entry.insert("enabled".to_owned(), Value::Bool(true));
+            }
+        }
+        let timeout = entry.get("timeout").and_then(ecosystem_timeout);
+        if self.settings.call.is_none() && timeout.is_some() {
+            entry.shift_remove("timeout");
         }
         let ours = match entry.get("dormouse") {
             Some(Value::Object(ours)) => ours.clone(),
             _ => Map::new(),
         };
-        // What `disabled` says already need not be said twice.
+        // What the ecosystem's fields say already need not be said twice.
         let wanted = self.settings.wanted.filter(|wanted| !(disabled && *wanted == Wanted::Stopped));
-        let ours = Settings { wanted, ..self.settings }.written_over(ours);
+        let call = self.settings.call.filter(|call| timeout != Some(*call));
+        let mut ours = Settings { wanted, call, ..self.settings }.written_over(ours);
+        if let McpLaunch::Url(remote) = &self.launch {
+            set(&mut ours, "ca_file", remote.ca_file.as_ref().map(|file| json!(file)));
+            if before.is_none_or(|before| before.launch != self.launch) {
+                set(&mut ours, "oauth", oauth(&remote.auth));
+            }
+        }
         set(&mut entry, "dormouse", non_empty(!ours.is_empty(), Value::Object(ours)));
         entry
+    }
+}
+
+impl McpLaunch {
+    fn write_over(&self, entry: &mut Map<String, Value>) {
+        match self {
+            Self::Command { command, args, cwd } => {
+                for field in ["url", "serverUrl", "headers", "auth", "token", "api_key", "transport"] {
+                    entry.shift_remove(field);
+                }
+                if entry.get("type").is_some_and(|kind| kind != "stdio") {
+                    entry.shift_remove("type");
+                }
+                set(entry, "command", Some(json!(command)));
+                set(entry, "args", non_empty(!args.is_empty(), json!(args)));
+                if cwd.is_none() {
+                    entry.shift_remove("working_dir");
+                }
+                set(entry, "cwd", cwd.as_ref().map(|cwd| json!(cwd)));
+            }
+            Self::Url(Remote { url, transport, headers, .. }) => {
+                // They are all in `headers` now, or under `dormouse.oauth`.
+                let gone = ["command", "args", "cwd", "working_dir", "auth", "token", "api_key"];
+                gone.into_iter().for_each(|field| drop(entry.shift_remove(field)));
+                let field = if entry.contains_key("serverUrl") { "serverUrl" } else { "url" };
+                set(entry, field, Some(json!(url)));
+                let field = if entry.contains_key("transport") { "transport" } else { "type" };
+                let said = entry.contains_key(field) || remote::inferred_transport(url) != *transport;
+                let name = match transport {
+                    RemoteTransport::StreamableHttp => "http",
+                    RemoteTransport::Sse => "sse",
+                };
+                set(entry, field, non_empty(said, json!(name)));
+                set(entry, "headers", non_empty(!headers.0.is_empty(), json!(headers.0)));
+            }
+        }
     }
 }
 
@@ -103,8 +187,37 @@ impl Settings {
         set(&mut ours, "idle_seconds", self.idle.map(idle));
         set(&mut ours, "start_timeout_seconds", self.start.map(seconds));
         set(&mut ours, "call_timeout_seconds", self.call.map(seconds));
+        set(&mut ours, "concurrency", self.limits.concurrency.map(|it| json!(it)));
+        set(&mut ours, "queue", self.limits.queue.map(|it| json!(it)));
+        set(&mut ours, "stateless", self.stateless.map(|it| json!(it)));
         ours
     }
+}
+
+/// The entry's own `timeout`: 1 to 300 seconds. Some clients write milliseconds there; a larger
+/// number is not guessed to be that, and means nothing.
+pub(super) fn ecosystem_timeout(value: &Value) -> Option<Duration> {
+    let seconds = value.as_f64().filter(|seconds| (1.0..=300.0).contains(seconds))?;
+    Some(Duration::from_secs_f64(seconds))
+}
+
+fn oauth(auth: &Auth) -> Option<Value> {
+    let mut oauth = Map::new();
+    match auth {
+        Auth::Headers => return None,
+        Auth::AuthorizationCode { client_id, scopes } => {
+            set(&mut oauth, "flow", Some(json!("authorization_code")));
+            set(&mut oauth, "client_id", client_id.as_ref().map(|id| json!(id)));
+            set(&mut oauth, "scopes", non_empty(!scopes.is_empty(), json!(scopes)));
+        }
+        Auth::ClientCredentials { client_id, client_secret, scopes } => {
+            set(&mut oauth, "flow", Some(json!("client_credentials")));
+            set(&mut oauth, "client_id", Some(json!(client_id)));
+            set(&mut oauth, "client_secret", Some(json!(client_secret)));
+            set(&mut oauth, "scopes", non_empty(!scopes.is_empty(), json!(scopes)));
+        }
+    }
+    Some(Value::Object(oauth))
 }
 
 fn seconds(time: Duration) -> Value {
@@ -125,207 +238,5 @@ fn set(entry: &mut Map<String, Value>, field: &str, value: Option<Value>) {
         None => {
             entry.shift_remove(field);
         }
-    }
-}
-
-/// Reads entries and notes what is wrong, with its path.
-pub(super) struct Reader<'a> {
-    pub(super) note: &'a mut dyn FnMut(String, ProblemKind, String),
-}
-
-impl Reader<'_> {
-    /// Reads an entry; `None` when it is no server that this version can run.
-    pub(super) fn server(&mut self, path: &str, entry: &Value) -> Option<McpServer> {
-        let Value::Object(entry) = entry else {
-            return self.wrong(path, "an object", entry);
-        };
-        let at = |field: &str| format!("{path}.{field}");
-        let field = |name: &str| entry.get(name).filter(|value| !value.is_null());
-        let disabled =
-            self.or_default(field("disabled"), |reader, value| reader.flag(&at("disabled"), value));
-        let remote = matches!(
-            field("type").or_else(|| field("transport")).and_then(Value::as_str),
-            Some("http" | "sse" | "streamable-http" | "streamable_http" | "streamableHttp")
-        );
-        match (field("command"), field("url").or_else(|| field("serverUrl"))) {
-            (Some(_), Some(_)) => {
-                return self.unusable(path, "has both `command` and `url`; a server is one of them");
-            }
-            (None, Some(_)) => return self.not_yet(path),
-            (None, None) if remote => return self.not_yet(path),
-            (None, None) => return self.unusable(path, "has no `command`"),
-            (Some(_), None) => {}
-        }
-        // Everything is read before anything is refused, so that all problems show at once.
-        let command = self.command(&at("command"), field("command")?);
-        let args = self.or_default(field("args"), |reader, value| reader.texts(&at("args"), value));
-        let env = self.or_default(field("env"), |reader, value| reader.env(&at("env"), value));
-        let cwd = self.or_default(field("cwd"), |reader, value| {
-            reader.text(&at("cwd"), value).map(|cwd| Some(PathBuf::from(cwd)))
-        });
-        let settings =
-            self.or_default(field("dormouse"), |reader, value| reader.settings(&at("dormouse"), value));
-        let mut settings = settings?;
-        if disabled? {
-            settings.wanted = Some(Wanted::Stopped);
-        }
-        Some(McpServer { title: None, command: command?, args: args?, env: env?, cwd: cwd?, settings })
-    }
-
-    fn settings(&mut self, path: &str, value: &Value) -> Option<Settings> {
-        let Value::Object(ours) = value else {
-            return self.wrong(path, "an object", value);
-        };
-        let mut settings = Settings::default();
-        let mut good = true;
-        for (field, value) in ours.iter().filter(|(_, value)| !value.is_null()) {
-            let at = format!("{path}.{field}");
-            good &= match field.as_str() {
-                "wanted" => put(&mut settings.wanted, self.wanted(&at, value)),
-                "idle_seconds" if value == "never" => put(&mut settings.idle, Some(Idle::Never)),
-                "idle_seconds" => {
-                    put(&mut settings.idle, self.time(&at, value, "or \"never\"").map(Idle::After))
-                }
-                "start_timeout_seconds" => put(&mut settings.start, self.timeout(&at, value)),
-                "call_timeout_seconds" => put(&mut settings.call, self.timeout(&at, value)),
-                _ => {
-                    (self.note)(at, ProblemKind::Ignored, "is no setting that this version knows".into());
-                    true
-                }
-            };
-        }
-        good.then_some(settings)
-    }
-
-    fn wanted(&mut self, path: &str, value: &Value) -> Option<Wanted> {
-        match value.as_str() {
-            Some("on_demand") => Some(Wanted::OnDemand),
-            Some("always") => Some(Wanted::Always),
-            Some("stopped") => Some(Wanted::Stopped),
-            _ => self.wrong(path, "\"on_demand\", \"always\" or \"stopped\"", value),
-        }
-    }
-
-    fn timeout(&mut self, path: &str, value: &Value) -> Option<Duration> {
-        match self.time(path, value, "greater than 0")? {
-            Duration::ZERO => self.wrong(path, "a number of seconds greater than 0", value),
-            time => Some(time),
-        }
-    }
-
-    fn time(&mut self, path: &str, value: &Value, also: &str) -> Option<Duration> {
-        let seconds = value.as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok());
-        match seconds.filter(|time| *time <= LONGEST) {
-            Some(time) => Some(time),
-            None => self.wrong(path, &format!("a number of seconds, at most a year, {also}"), value),
-        }
-    }
-
-    fn command(&mut self, path: &str, value: &Value) -> Option<String> {
-        match self.text(path, value)? {
-            empty if empty.trim().is_empty() => self.unusable(path, "is empty"),
-            command => Some(command),
-        }
-    }
-
-    fn texts(&mut self, path: &str, value: &Value) -> Option<Vec<String>> {
-        let Value::Array(items) = value else {
-            return self.wrong(path, "a list of texts", value);
-        };
-        let texts: Vec<_> = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| self.text(&format!("{path}[{index}]"), item))
-            .collect();
-        texts.into_iter().collect()
-    }
-
-    fn env(&mut self, path: &str, value: &Value) -> Option<Env> {
-        let Value::Object(variables) = value else {
-            return self.wrong(path, "an object of texts", value);
-        };
-        let mut env = BTreeMap::new();
-        let mut good = true;
-        for (name, value) in variables {
-            let at = format!("{path}.{name}");
-            let text = match value {
-                // People write ports and switches bare; only one text can be meant.
-                Value::Number(number) => Some(number.to_string()),
-                Value::Bool(flag) => Some(flag.to_string()),
-                // VS Code's way to say that it shall not be set.
-                Value::Null => continue,
-                other => self.text(&at, other),
-            };
-            if name.is_empty() || name.contains(['=', '\0']) {
-                good = self.unusable::<()>(&at, "is no name for a variable").is_some();
-            }
-            match text {
-                Some(text) => drop(env.insert(name.clone(), text)),
-                None => good = false,
-            }
-        }
-        good.then_some(Env(env))
-    }
-
-    fn flag(&mut self, path: &str, value: &Value) -> Option<bool> {
-        match value {
-            Value::Bool(flag) => Some(*flag),
-            other => self.wrong(path, "true or false", other),
-        }
-    }
-
-    fn text(&mut self, path: &str, value: &Value) -> Option<String> {
-        match value {
-            Value::String(text) if text.contains('\0') => {
-                self.unusable(path, "holds a NUL character, which no program can be given")
-            }
-            Value::String(text) => Some(text.clone()),
-            other => self.wrong(path, "a text", other),
-        }
-    }
-
-    /// What a field says; its default where it is missing, `None` where it is wrong.
-    fn or_default<T: Default>(
-        &mut self,
-        field: Option<&Value>,
-        read: impl FnOnce(&mut Self, &Value) -> Option<T>,
-    ) -> Option<T> {
-        match field {
-            Some(value) => read(self, value),
-            None => Some(T::default()),
-        }
-    }
-
-    fn wrong<T>(&mut self, path: &str, expected: &str, found: &Value) -> Option<T> {
-        self.unusable(path, &format!("expected {expected}, found {}", kind(found)))
-    }
-
-    fn unusable<T>(&mut self, path: &str, message: &str) -> Option<T> {
-        (self.note)(path.to_owned(), ProblemKind::Unusable, message.to_owned());
-        None
-    }
-
-    fn not_yet<T>(&mut self, path: &str) -> Option<T> {
-        let message = "servers at a URL are not yet supported; the entry is kept";
-        (self.note)(path.to_owned(), ProblemKind::NotYetSupported, message.to_owned());
-        None
-    }
-}
-
-/// Keeps a value; says whether there was one.
-fn put<T>(place: &mut Option<T>, value: Option<T>) -> bool {
-    *place = value;
-    place.is_some()
-}
-
-/// What a value is, in words; never the value, which may be a secret.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::{Map, Value};
 
 /// One member of an object in a text.
 struct Member {
@@ -62,6 +62,36 @@ pub(super) fn remove(text: &str, path: &[&str]) -> String {
     match object.members.iter().position(|member| member.key == *key) {
         Some(index) => remove(&without(text, &object, index), path),
         None => text.to_owned(),
+    }
+}
+
+/// Puts a merge patch (RFC 7396) over the value at a path, which is `now`.
+pub(super) fn merge(text: &str, path: &[&str], now: &Value, patch: &Map<String, Value>) -> String {
+    let Value::Object(now) = now else {
+        let value = Value::Object(patch.clone());
+        return put(text, path, &without_nulls(&value));
+    };
+    let mut merged = text.to_owned();
+    for (key, value) in patch {
+        let path = [path, &[key.as_str()]].concat();
+        merged = match (value, now.get(key)) {
+            (Value::Null, _) => remove(&merged, &path),
+            (Value::Object(deeper), Some(now @ Value::Object(_))) => merge(&merged, &path, now, deeper),
+            (value, Some(now)) if value == now => merged,
+            (value, _) => put(&merged, &path, &without_nulls(value)),
+        };
+    }
+    merged
+}
+
+/// What a patch makes of nothing: its nulls take away what is not there.
+fn without_nulls(patch: &Value) -> Value {
+    match patch {
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        other => other.clone(),
     }
 }
 
