@@ -1,4 +1,5 @@
-//! Measures the registry at its design size: 10,000 tools over 1,000 servers in 100 agents.
+//! Measures the registry at its design size: 10,000 tools over 1,000 servers in 100 agents, half
+//! of the servers the store's; then 100 agents with 10 servers of 10 tools each.
 //!
 //! Prints one JSON object; `cargo xtask bench` runs it in release mode.
 #![expect(clippy::print_stdout, reason = "its output is its result")]
@@ -14,7 +15,7 @@ use dormouse_types::{
     Confidence, Env, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope, ServerConfig,
     ServerKey, ServerStatus, Timestamp, Timing, Tool, Wanted,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SERVERS: usize = 1_000;
 const TOOLS_EACH: usize = 10;
@@ -22,6 +23,8 @@ const AGENTS: usize = 100;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // First, so that its memory is not what others left.
+    let agents = of_agents().await?;
     let folder = tempfile::tempdir()?;
     let entries = (0..SERVERS).map(|number| entry(number, "")).collect::<Result<Vec<_>, _>>()?;
     let changes = || entries.iter().cloned().map(Change::Put).collect::<Vec<_>>();
@@ -89,6 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "names_read": millis(names_read),
             "all_known": millis(restart),
         },
+        "of_100_agents": agents,
         "one_changed_server_us": median(one).as_secs_f64() * 1e6,
     });
     println!("{figures:#}");
@@ -109,6 +113,15 @@ fn entry(number: usize, version: &str) -> Result<Entry, Box<dyn Error>> {
         let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}});
         Ok(Tool::new(name.parse()?, schema))
     };
+    made_of(scope, number, version, tool)
+}
+
+fn made_of(
+    scope: Scope,
+    number: usize,
+    version: &str,
+    tool: impl Fn(usize) -> Result<Tool, Box<dyn Error>>,
+) -> Result<Entry, Box<dyn Error>> {
     let path = format!("/drop/server{number}.py").into();
     Ok(Entry {
         key: ServerKey { scope, name: format!("server{number}").parse()? },
@@ -131,6 +144,71 @@ fn entry(number: usize, version: &str) -> Result<Entry, Box<dyn Error>> {
         content_hash: version.to_owned(),
         registered_at: Timestamp::UNIX_EPOCH,
     })
+}
+
+/// 100 agents with 10 servers of 10 tools each: what a list costs, and the memory of it all.
+async fn of_agents() -> Result<Value, Box<dyn Error>> {
+    let entry = |number: usize| {
+        let scope = Scope::Agent(format!("agent{}", number % AGENTS).parse()?);
+        let tool = |index: usize| {
+            let name = format!("forecast_{number}_{index}");
+            let description = format!("Tells forecast number {index} of station {number}, for some days.");
+            let schema = json!({
+                "type": "object",
+                "title": format!("{name}Arguments"),
+                "properties": {
+                    "city": {"type": "string", "title": "City"},
+                    "days": {"type": "integer", "title": "Days", "default": 3},
+                    "unit": {"type": "string", "title": "Unit", "default": "C"},
+                },
+                "required": ["city"],
+            });
+            let output = json!({
+                "type": "object",
+                "title": format!("{name}Output"),
+                "properties": {"result": {"type": "string", "title": "Result"}},
+                "required": ["result"],
+            });
+            let mut tool = Tool::new(name.parse()?, schema);
+            tool.description = Some(description);
+            tool.output_schema = Some(output);
+            Ok(tool)
+        };
+        made_of(scope, number, "", tool)
+    };
+    let empty = resident();
+    let entries = (0..SERVERS).map(entry).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    let described = resident();
+    let registry = Registry::open(Arc::new(Memory::new())).await?;
+    registry.apply(entries.into_iter().map(Change::Put).collect()).await?;
+    let known = resident();
+    let mut times = Vec::new();
+    for round in 0..10_000 {
+        let scope = Scope::Agent(format!("agent{}", round * 7 % AGENTS).parse()?);
+        let start = Instant::now();
+        let catalog = registry.snapshot();
+        let tools: Vec<_> = catalog.tools(&scope).collect();
+        let names: usize = tools.iter().map(|tool| tool.full_name().len()).sum();
+        times.push(start.elapsed());
+        assert!(black_box(names) > 0 && tools.len() == SERVERS / AGENTS * TOOLS_EACH);
+    }
+    times.sort();
+    let micros = |time: Duration| (time.as_secs_f64() * 1e7).round() / 10.0;
+    Ok(json!({
+        "list_us": {"p50": micros(times[times.len() / 2]), "p99": micros(times[times.len() * 99 / 100])},
+        "memory_mib": {"features": mib(described - empty), "registry": mib(known - described)},
+    }))
+}
+
+/// The resident memory of this process in KiB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn mib(kib: f64) -> f64 {
+    (kib / 102.4).round() / 10.0
 }
 
 /// What one run takes, over at least a fifth of a second.

@@ -100,7 +100,7 @@ async fn agents_own_server_hides_an_assigned_one_of_its_name() {
     let registry = registry(two()).await;
     registry.apply(vec![assign("calc", "ann"), Change::Put(own.clone())]).await.unwrap();
     let catalog = registry.snapshot();
-    assert_eq!(servers(&catalog, &ann), [own.key.clone()]);
+    assert_eq!(servers(&catalog, &ann), std::slice::from_ref(&own.key));
     assert_eq!(names(&catalog, &ann), ["calc_mine"]);
     assert!(catalog.is_hidden(&key(&Scope::Store, "calc"), &id("ann")));
     registry.apply(vec![Change::Remove(own.key.clone())]).await.unwrap();
@@ -346,7 +346,7 @@ fn check_shown_name(catalog: &Catalog, view: &Scope, server: &ServerKey, seen: &
     let name = shown(server);
     let same: Vec<ServerKey> = seen.iter().filter(|key| shown(key) == name).cloned().collect();
     match catalog.find_server(view, &name) {
-        Ok(found) => assert_eq!(same, [found.key.clone()]),
+        Ok(found) => assert_eq!(same, std::slice::from_ref(&found.key)),
         Err(NoSuchServer::Ambiguous { owners, .. }) => {
             assert!(owners.len() > 1 && *view == Scope::Store);
             assert_eq!(owners, same);
