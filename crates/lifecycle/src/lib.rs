@@ -13,7 +13,9 @@
 
 mod policy;
 mod step;
+mod supervision;
 mod word;
 
-pub use policy::Policy;
+pub use policy::{Policy, jittered};
 pub use step::{Action, Event, IllegalStep, Life, Phase, Refusal, Then};
+pub use supervision::{OutOfRange, Supervision};

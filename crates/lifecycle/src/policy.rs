@@ -1,15 +1,20 @@
 //! How patient the machine is. Thresholds follow MCPStore 1.4, with its `reconnecting`
-//! default put inside its own range (facts: warning after 2, reconnecting after 3).
+//! default put inside its own range: warning after 2, reconnecting after 3.
 
 use std::time::Duration;
 
 use dormouse_types::Idle;
+
+use crate::Supervision;
 
 /// The numbers that a [`Life`](crate::Life) goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Linger without a lease before an on-demand server sleeps.
     pub idle: Idle,
+    /// Whether it is tried again by itself though nobody calls it, as one is of which nobody
+    /// knows yet what it offers.
+    pub insist: bool,
     /// Failures in a row from which a running server shows `warning`. 1 to 10.
     pub warn_after: u32,
     /// Failures in a row from which calls fail at once until the back-off is over. 2 to 10.
@@ -26,15 +31,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            idle: Idle::default(),
-            warn_after: 2,
-            open_after: 3,
-            give_up_after: 10,
-            first_delay: Duration::from_secs(1),
-            longest_delay: Duration::from_secs(60),
-            long_retry: Duration::from_secs(300),
-        }
+        Supervision::default().policy(Idle::default())
     }
 }
 
@@ -47,4 +44,11 @@ impl Policy {
         let doublings = failures.saturating_sub(1).min(16);
         self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay)
     }
+}
+
+/// Between three quarters of a delay and all of it, by a random number: many that failed in one
+/// instant do not try again in one instant, and none waits longer than was said.
+pub fn jittered(delay: Duration, random: u32) -> Duration {
+    let kept = 0.75 + 0.25 * f64::from(random) / f64::from(u32::MAX);
+    delay.mul_f64(kept)
 }

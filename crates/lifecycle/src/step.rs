@@ -51,6 +51,8 @@ pub enum Then {
         /// Calls that wait for it.
         waiting: u32,
     },
+    /// It is tried again after the back-off: it does not answer any more.
+    Retry,
     /// It is gone.
     Leave,
 }
@@ -73,6 +75,12 @@ pub enum Event {
     StartFailed,
     /// Its process is gone, asked or not.
     Exited,
+    /// It answered a health probe.
+    ProbeAnswered,
+    /// It did not answer a health probe in time.
+    ProbeFailed,
+    /// The thresholds changed.
+    Retuned,
     /// The linger is over.
     IdleElapsed,
     /// The back-off is over.
@@ -151,6 +159,9 @@ impl Life {
 
         let stopped = self.wanted == Wanted::Stopped;
         let (phase, action) = match (self.phase, event) {
+            (P::Waiting, E::Retuned) => return Ok(self.backed_off(policy)),
+            // Without a back-off under way, the next step goes by the new thresholds.
+            (phase, E::Retuned) => (phase, Action::None),
             (_, E::Want(wanted)) => return Ok(Self { wanted, ..self }.wants(policy)),
 
             (P::Dormant | P::Down, E::CallArrived | E::Wake) if stopped => {
@@ -165,6 +176,11 @@ impl Life {
             (P::Dormant | P::Down, E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. }) => {
                 (self.phase, Action::None)
             }
+            // A probe's answer that comes when its process is gone, or does not count any more.
+            (
+                P::Dormant | P::Down | P::Starting { .. } | P::Stopping { .. } | P::Waiting | P::Gone,
+                E::ProbeAnswered | E::ProbeFailed,
+            ) => (self.phase, Action::None),
 
             (P::Starting { waiting }, E::CallArrived) => (P::Starting { waiting: waiting + 1 }, Action::None),
             // The last waiter gave up: the start goes on, its result is warm for the next.
@@ -182,6 +198,10 @@ impl Life {
                 let failures = if served { 0 } else { self.failures.saturating_add(1) };
                 return Ok(Self { failures, ..self }.running(leases.saturating_sub(1), policy));
             }
+            (P::Running { .. }, E::ProbeAnswered) => {
+                return Ok((Self { failures: 0, ..self }, Action::None));
+            }
+            (P::Running { leases }, E::ProbeFailed) => return Ok(self.unanswered(leases, policy)),
             (P::Running { leases: 0 }, E::IdleElapsed) if self.may_sleep(policy) => {
                 (P::Stopping { then: Then::Sleep }, Action::Stop)
             }
@@ -202,8 +222,18 @@ impl Life {
                 (P::Running { leases: leases + 1 }, Action::None)
             }
             (P::Draining { then: Then::Leave, .. }, E::CallArrived) => (self.phase, refuse(Refusal::Leaving)),
+            (P::Draining { then: Then::Retry, .. }, E::CallArrived) => (self.phase, refuse(Refusal::Open)),
+            // It answers after all.
+            (P::Draining { leases, then: Then::Retry }, E::LeaseReturned { served: true }) => {
+                return Ok(Self { failures: 0, ..self }.running(leases.saturating_sub(1), policy));
+            }
+            (P::Draining { leases, then: Then::Retry }, E::ProbeAnswered) => {
+                return Ok((Self { failures: 0, phase: P::Running { leases }, ..self }, Action::None));
+            }
+            (P::Draining { .. }, E::ProbeAnswered | E::ProbeFailed) => (self.phase, Action::None),
             (P::Draining { leases, then }, E::LeaseReturned { .. }) => stop(leases.saturating_sub(1), then),
-            (P::Draining { then, .. }, E::Exited) => return Ok(self.ended(then)),
+            (P::Draining { then, .. }, E::Exited) => return Ok(self.ended(then, policy)),
+            (P::Draining { leases, then: Then::Retry }, E::Detach) => stop(leases, Then::Sleep),
             (P::Draining { leases, .. }, E::Retire) => stop(leases, Then::Leave),
             (P::Draining { leases, then: Then::Sleep | Then::Wake { .. } }, E::Wake) if !stopped => {
                 (P::Running { leases }, Action::None)
@@ -214,21 +244,22 @@ impl Life {
 
             (P::Stopping { .. }, E::CallArrived) if stopped => (self.phase, refuse(Refusal::Stopped)),
             (P::Stopping { then: Then::Leave }, E::CallArrived) => (self.phase, refuse(Refusal::Leaving)),
+            (P::Stopping { then: Then::Retry }, E::CallArrived) => (self.phase, refuse(Refusal::Open)),
             (P::Stopping { then: Then::Sleep }, E::CallArrived) => {
                 (P::Stopping { then: Then::Wake { waiting: 1 } }, Action::None)
             }
             (P::Stopping { then: Then::Wake { waiting } }, E::CallArrived) => {
                 (P::Stopping { then: Then::Wake { waiting: waiting + 1 } }, Action::None)
             }
-            (P::Stopping { then: Then::Sleep }, E::Wake) if !stopped => {
+            (P::Stopping { then: Then::Sleep | Then::Retry }, E::Wake) if !stopped => {
                 (P::Stopping { then: Then::Wake { waiting: 0 } }, Action::None)
             }
             (P::Stopping { then: Then::Wake { waiting } }, E::LeaseReturned { .. }) => {
                 (P::Stopping { then: Then::Wake { waiting: waiting.saturating_sub(1) } }, Action::None)
             }
-            (P::Stopping { then }, E::Exited) => return Ok(self.ended(then)),
+            (P::Stopping { then }, E::Exited) => return Ok(self.ended(then, policy)),
             (P::Stopping { .. }, E::Retire) => (P::Stopping { then: Then::Leave }, Action::None),
-            (P::Stopping { then: Then::Sleep | Then::Wake { .. } }, E::Detach) => {
+            (P::Stopping { then: Then::Sleep | Then::Wake { .. } | Then::Retry }, E::Detach) => {
                 (P::Stopping { then: Then::Sleep }, Action::None)
             }
             (
@@ -244,7 +275,7 @@ impl Life {
             (P::Waiting, E::CallArrived) => (P::Starting { waiting: 1 }, Action::Start),
             (P::Waiting, E::Wake) if stopped => (P::Waiting, refuse(Refusal::Stopped)),
             (P::Waiting, E::Wake) => (P::Starting { waiting: 0 }, Action::Start),
-            (P::Waiting, E::RetryElapsed) if self.wanted == Wanted::Always => {
+            (P::Waiting, E::RetryElapsed) if self.insists(policy) => {
                 (P::Starting { waiting: 0 }, Action::Start)
             }
             (P::Waiting, E::RetryElapsed) => (P::Down, Action::None),
@@ -260,6 +291,23 @@ impl Life {
             }
         };
         Ok((Self { phase, ..self }, action))
+    }
+
+    /// Whether it is tried again though no call asks for it.
+    fn insists(&self, policy: &Policy) -> bool {
+        self.wanted == Wanted::Always || (policy.insist && self.wanted == Wanted::OnDemand)
+    }
+
+    /// A probe had no answer. With calls running that says little: it may be busy with them. Only
+    /// if calls fail in a row as well, no new ones are let in, and it starts anew when the last of
+    /// them is over.
+    fn unanswered(self, leases: u32, policy: &Policy) -> (Self, Action) {
+        let failures = if leases == 0 { self.failures.saturating_add(1) } else { self.failures };
+        let counted = Self { failures, ..self };
+        if failures < policy.open_after {
+            return (counted, Action::None);
+        }
+        counted.at(stop(leases, Then::Retry))
     }
 
     fn may_sleep(&self, policy: &Policy) -> bool {
@@ -282,25 +330,29 @@ impl Life {
 
     /// One failure more: an attempt later by itself, at the next call, or after the back-off.
     fn failed(self, policy: &Policy) -> (Self, Action) {
-        let failures = self.failures.saturating_add(1);
-        let failed = Self { failures, ..self };
+        Self { failures: self.failures.saturating_add(1), ..self }.backed_off(policy)
+    }
+
+    /// Where it goes without a process, by the failures that it has.
+    fn backed_off(self, policy: &Policy) -> (Self, Action) {
         match self.wanted {
-            Wanted::Stopped => (Self { phase: Phase::Dormant, ..failed }, Action::None),
-            Wanted::OnDemand if failures < policy.open_after => {
-                (Self { phase: Phase::Down, ..failed }, Action::None)
+            Wanted::Stopped => self.at((Phase::Dormant, Action::None)),
+            Wanted::OnDemand if self.failures < policy.open_after && !policy.insist => {
+                self.at((Phase::Down, Action::None))
             }
             Wanted::OnDemand | Wanted::Always => {
-                (Self { phase: Phase::Waiting, ..failed }, Action::ArmRetry(policy.delay(failures)))
+                self.at((Phase::Waiting, Action::ArmRetry(policy.delay(self.failures))))
             }
         }
     }
 
     /// The process that was to end has ended.
-    fn ended(self, then: Then) -> (Self, Action) {
+    fn ended(self, then: Then, policy: &Policy) -> (Self, Action) {
         self.at(match then {
             Then::Sleep => (Phase::Dormant, Action::None),
             Then::Wake { .. } if self.wanted == Wanted::Stopped => (Phase::Dormant, Action::None),
             Then::Wake { waiting } => (Phase::Starting { waiting }, Action::Start),
+            Then::Retry => return self.backed_off(policy),
             Then::Leave => (Phase::Gone, Action::None),
         })
     }
@@ -312,6 +364,12 @@ impl Life {
                 self.at((Phase::Stopping { then: Then::Sleep }, Action::Stop))
             }
             (Wanted::Stopped, Phase::Running { leases }) => self.at(stop(leases, Then::Sleep)),
+            (Wanted::Stopped, Phase::Draining { leases, then: Then::Retry }) => {
+                self.at(stop(leases, Then::Sleep))
+            }
+            (Wanted::Stopped, Phase::Stopping { then: Then::Wake { .. } | Then::Retry }) => {
+                self.at((Phase::Stopping { then: Then::Sleep }, Action::None))
+            }
             (Wanted::Stopped, Phase::Waiting | Phase::Down) => self.forgiven(Phase::Dormant),
             (Wanted::Always, Phase::Dormant | Phase::Down) => {
                 self.at((Phase::Starting { waiting: 0 }, Action::Start))

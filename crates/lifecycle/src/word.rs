@@ -2,7 +2,7 @@
 
 use dormouse_types::{ServerState, Wanted};
 
-use crate::{Life, Phase, Policy};
+use crate::{Life, Phase, Policy, Then};
 
 impl Life {
     /// The state as the outside sees it.
@@ -14,6 +14,9 @@ impl Life {
             Phase::Starting { .. } => ServerState::Reconnecting,
             Phase::Running { .. } if self.failures >= policy.warn_after => ServerState::Warning,
             Phase::Running { .. } => ServerState::Healthy,
+            Phase::Draining { then: Then::Retry, .. } | Phase::Stopping { then: Then::Retry } => {
+                ServerState::Reconnecting
+            }
             Phase::Draining { .. } | Phase::Stopping { .. } => ServerState::Disconnecting,
             Phase::Waiting if self.wanted == Wanted::Always && self.failures < policy.give_up_after => {
                 ServerState::Reconnecting

@@ -5,11 +5,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use dormouse_lifecycle::{Action, Event, Life, Phase, Policy, Refusal, Then};
-use dormouse_types::{Idle, Wanted};
+use dormouse_lifecycle::{Action, Event, Life, Phase, Policy, Refusal, Supervision, Then, jittered};
+use dormouse_types::{Idle, ServerState, Wanted};
 use proptest::prelude::*;
+use serde_json::json;
 
-const PHASES: [Phase; 14] = [
+const PHASES: [Phase; 16] = [
     Phase::Dormant,
     Phase::Starting { waiting: 0 },
     Phase::Starting { waiting: 2 },
@@ -18,15 +19,17 @@ const PHASES: [Phase; 14] = [
     Phase::Running { leases: 2 },
     Phase::Draining { leases: 1, then: Then::Sleep },
     Phase::Draining { leases: 2, then: Then::Leave },
+    Phase::Draining { leases: 1, then: Then::Retry },
     Phase::Stopping { then: Then::Sleep },
     Phase::Stopping { then: Then::Wake { waiting: 1 } },
     Phase::Stopping { then: Then::Leave },
+    Phase::Stopping { then: Then::Retry },
     Phase::Waiting,
     Phase::Down,
     Phase::Gone,
 ];
 
-const EVENTS: [Event; 14] = [
+const EVENTS: [Event; 17] = [
     Event::CallArrived,
     Event::LeaseReturned { served: true },
     Event::LeaseReturned { served: false },
@@ -34,6 +37,9 @@ const EVENTS: [Event; 14] = [
     Event::Started,
     Event::StartFailed,
     Event::Exited,
+    Event::ProbeAnswered,
+    Event::ProbeFailed,
+    Event::Retuned,
     Event::IdleElapsed,
     Event::RetryElapsed,
     Event::Detach,
@@ -80,7 +86,10 @@ fn check(events: &[Event], expected: (Phase, Action)) {
     assert_eq!((life.phase, last), expected, "after {events:?}");
 }
 
-use Event::{CallArrived, Detach, Exited, IdleElapsed, Retire, RetryElapsed, StartFailed, Started};
+use Event::{
+    CallArrived, Detach, Exited, IdleElapsed, ProbeAnswered, ProbeFailed, Retire, RetryElapsed, StartFailed,
+    Started,
+};
 const BACK: Event = Event::LeaseReturned { served: true };
 
 #[test]
@@ -160,6 +169,127 @@ fn delays_grow_to_a_minute_and_then_repeat_for_ever() {
     let policy = Policy::default();
     let seconds: Vec<u64> = (1..=12).map(|n| policy.delay(n).as_secs()).collect();
     assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60, 60, 300, 300, 300]);
+}
+
+#[test]
+fn an_open_breaker_lets_one_attempt_through_which_closes_or_opens_it() {
+    let open = [CallArrived, StartFailed, CallArrived, StartFailed, CallArrived, StartFailed];
+    let tried = [&open[..], &[RetryElapsed, CallArrived]].concat();
+    // All who come now wait for this one attempt.
+    check(&[&tried[..], &[CallArrived]].concat(), (Phase::Starting { waiting: 2 }, Action::None));
+    check(&[&tried[..], &[StartFailed]].concat(), (Phase::Waiting, Action::ArmRetry(Duration::from_secs(8))));
+    check(
+        &[&tried[..], &[StartFailed, CallArrived]].concat(),
+        (Phase::Waiting, Action::Refuse(Refusal::Open)),
+    );
+    let closed = [&tried[..], &[Started, BACK, Detach, Exited, CallArrived]].concat();
+    check(
+        &[&closed[..], &[StartFailed, CallArrived]].concat(),
+        (Phase::Starting { waiting: 1 }, Action::Start),
+    );
+}
+
+#[test]
+fn probes_start_an_idle_server_anew_and_leave_a_busy_one_alone() {
+    let policy = Policy { idle: Idle::Never, ..Policy::default() };
+    let play = |phase, failures, events: &[Event]| {
+        let mut life = Life { wanted: Wanted::Always, phase, failures };
+        let mut last = Action::None;
+        for &event in events {
+            (life, last) = life.step(event, &policy).unwrap();
+        }
+        (life, last)
+    };
+    let idle = Phase::Running { leases: 0 };
+    let (life, _) = play(idle, 0, &[ProbeFailed, ProbeFailed]);
+    assert_eq!(life.word(&policy), ServerState::Warning);
+    let (life, action) = play(idle, 0, &[ProbeFailed, ProbeFailed, ProbeFailed]);
+    assert_eq!((life.phase, action), (Phase::Stopping { then: Then::Retry }, Action::Stop));
+    assert_eq!(life.word(&policy), ServerState::Reconnecting);
+    let (life, action) = play(life.phase, life.failures, &[Exited]);
+    assert_eq!((life.phase, action), (Phase::Waiting, Action::ArmRetry(Duration::from_secs(4))));
+    let (life, _) = play(idle, 0, &[ProbeFailed, ProbeFailed, ProbeAnswered, ProbeFailed]);
+    assert_eq!((life.phase, life.failures), (idle, 1), "an answer begins the count anew");
+
+    let busy = Phase::Running { leases: 2 };
+    let (life, action) = play(busy, 0, &[ProbeFailed; 20]);
+    assert_eq!((life.phase, life.failures, action), (busy, 0, Action::None));
+    // Its calls fail as well: nobody new gets in, and no call that runs is cut off.
+    let unserved = Event::LeaseReturned { served: false };
+    let (life, action) = play(busy, 2, &[unserved, ProbeFailed]);
+    assert_eq!((life.phase, action), (Phase::Draining { leases: 1, then: Then::Retry }, Action::None));
+    let (life, action) = play(life.phase, life.failures, &[BACK]);
+    assert_eq!((life.phase, life.failures, action), (idle, 0, Action::None), "it answers after all");
+}
+
+#[test]
+fn a_server_that_nobody_knows_is_tried_again_by_itself() {
+    let policy = Policy { insist: true, ..Policy::default() };
+    let (life, action) = Life::new(Wanted::OnDemand).step(Event::Wake, &policy).unwrap();
+    assert_eq!(action, Action::Start);
+    let (life, action) = life.step(StartFailed, &policy).unwrap();
+    assert_eq!(action, Action::ArmRetry(Duration::from_secs(1)));
+    assert_eq!(life.step(RetryElapsed, &policy).unwrap().1, Action::Start);
+}
+
+#[test]
+fn changed_thresholds_move_a_back_off_under_way() {
+    let policy = Policy { long_retry: Duration::from_secs(60), ..Policy::default() };
+    let life = Life { wanted: Wanted::Always, phase: Phase::Waiting, failures: 12 };
+    let (life, action) = life.step(Event::Retuned, &policy).unwrap();
+    assert_eq!((life.phase, action), (Phase::Waiting, Action::ArmRetry(Duration::from_secs(60))));
+    // The breaker opens later now: the next call may try.
+    let life = Life { wanted: Wanted::OnDemand, phase: Phase::Waiting, failures: 4 };
+    let (life, _) = life.step(Event::Retuned, &Policy { open_after: 5, ..policy }).unwrap();
+    assert_eq!(life.phase, Phase::Down);
+}
+
+#[test]
+fn jitter_shortens_a_delay_by_a_quarter_at_most() {
+    let minute = Duration::from_secs(60);
+    assert_eq!((jittered(minute, 0), jittered(minute, u32::MAX)), (Duration::from_secs(45), minute));
+}
+
+#[test]
+fn settings_out_of_range_are_refused_with_the_range_and_nothing_changes() {
+    let now = Supervision::default();
+    let problems = now
+        .patched(&json!({"warn_after": 0, "probe_seconds": 9.9, "open_after": 2.5, "long_retry_seconds": "5",
+            "patience": 1, "stop_seconds": 2}))
+        .unwrap_err();
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 5, "{said:?}");
+    assert_eq!(said[0], "`warn_after` cannot be 0: it must be a whole number from 1 to 10");
+    assert_eq!(said[1], "`probe_seconds` cannot be 9.9: it must be a number from 10 to 300");
+    assert!(
+        said[4].starts_with("`patience` cannot be 1: it is no setting; there are warn_after, "),
+        "{said:?}"
+    );
+    for no_object in [json!(null), json!([1]), json!("x")] {
+        assert!(now.patched(&no_object).is_err());
+    }
+}
+
+#[test]
+fn settings_are_changed_by_the_names_under_which_they_show() {
+    let now = Supervision::default();
+    let patched =
+        now.patched(&json!({"open_after": 4, "first_delay_seconds": 0.5, "refresh_hours": 1})).unwrap();
+    assert_eq!(patched.open_after, 4);
+    assert_eq!(patched.first_delay, Duration::from_millis(500));
+    assert_eq!(patched.refresh, Duration::from_secs(3600));
+    assert_eq!(now.patched(&patched.to_value()).unwrap(), patched);
+    // A file may say what a person may not: it is no reason to refuse the rest.
+    let short = Supervision { stop: Duration::from_millis(200), ..now };
+    assert_eq!(short.patched(&short.to_value()).unwrap(), short);
+    for (name, least, most) in Supervision::ranges() {
+        for fits in [least, most] {
+            now.patched(&json!({ name: fits })).unwrap();
+        }
+        for out in [least / 2.0, most * 2.0] {
+            now.patched(&json!({ name: out })).unwrap_err();
+        }
+    }
 }
 
 fn event() -> impl Strategy<Value = Event> {
