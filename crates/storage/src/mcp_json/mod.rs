@@ -32,12 +32,14 @@
 
 mod edit;
 mod expand;
+mod intake;
 mod read;
 mod reader;
 mod remote;
 mod save;
 mod server;
 mod splice;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -46,6 +48,8 @@ use dormouse_types::ServerKey;
 use serde_json::Value;
 
 pub use expand::{MissingVariable, expand};
+pub(crate) use intake::fold_credentials;
+pub use intake::{Intake, IntakeEntry, IntakeError, intake, intake_text};
 pub use save::{LoadError, SaveError};
 pub use server::{McpLaunch, McpServer, Settings};
 

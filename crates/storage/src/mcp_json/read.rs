@@ -73,7 +73,8 @@ impl McpFile {
         if let Some(mut server) = server {
             // With a name of its own, the entry's key is only a rendering.
             let is_title = ours(entry).is_none_or(|ours| !ours.contains_key("name"));
-            server.title = (is_title && key.name.as_str() != file_key).then(|| file_key.to_owned());
+            let by_key = || (is_title && key.name.as_str() != file_key).then(|| file_key.to_owned());
+            server.title = server.title.or_else(by_key);
             self.servers.insert(key, server);
         }
     }

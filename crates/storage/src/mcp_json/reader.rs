@@ -18,6 +18,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// What stands under `dormouse`.
 #[derive(Default)]
 struct Ours {
+    title: Option<String>,
     settings: Settings,
     ca_file: Option<PathBuf>,
     oauth: Option<Auth>,
@@ -43,7 +44,7 @@ impl Reader<'_> {
         let timeout = field("timeout").and_then(|value| self.timeout_of_all(&at("timeout"), value));
         let ours = self.or_default(field("dormouse"), |reader, value| reader.ours(&at("dormouse"), value));
         let has_ours = ours.is_some();
-        let Ours { mut settings, ca_file, oauth } = ours.unwrap_or_default();
+        let Ours { title, mut settings, ca_file, oauth } = ours.unwrap_or_default();
         let server = match (field("command"), field("url").or_else(|| field("serverUrl"))) {
             (Some(_), Some(_)) => {
                 return self.unusable(path, "has both `command` and `url`; a server is one of them");
@@ -66,7 +67,7 @@ impl Reader<'_> {
             settings.wanted = Some(Wanted::Stopped);
         }
         settings.call = settings.call.or(timeout);
-        server.filter(|_| has_ours).map(|server| McpServer { settings, ..server })
+        server.filter(|_| has_ours).map(|server| McpServer { title, settings, ..server })
     }
 
     fn program(&mut self, path: &str, entry: &Map<String, Value>) -> Option<McpServer> {
@@ -102,6 +103,7 @@ impl Reader<'_> {
             good &= match field.as_str() {
                 // Whose server it is was read before.
                 "agent" | "name" => true,
+                "title" => put(&mut ours.title, self.text(&at, value)),
                 "wanted" => put(&mut settings.wanted, self.wanted(&at, value)),
                 "idle_seconds" if value == "never" => put(&mut settings.idle, Some(Idle::Never)),
                 "idle_seconds" => {

@@ -13,7 +13,7 @@ use super::remote;
 /// A server as its entry describes it. Values still hold their `${VAR}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpServer {
-    /// The entry's key, where it is no valid name and the server is called otherwise.
+    /// What a person called it, where that is no valid name: `dormouse.title`, or the entry's key.
     pub title: Option<String>,
     /// A program or a URL.
     pub launch: McpLaunch,
