@@ -17,6 +17,7 @@ mod fixture;
 mod ollama;
 mod openai;
 mod process;
+mod redis;
 pub mod scripts;
 mod space;
 
@@ -25,4 +26,5 @@ pub use fixture::{Fixture, python};
 pub use ollama::OllamaDouble;
 pub use openai::OpenAiDouble;
 pub use process::{Process, descendants_of, none_left, processes_with_mark};
+pub use redis::{RedisCluster, RedisServer};
 pub use space::Space;
