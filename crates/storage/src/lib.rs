@@ -11,13 +11,20 @@
 //!   [`Memory`].
 //! * All backends pass one suite, `tests/conformance`; a backend adds no behaviour of its own.
 
+mod config_source;
 mod embedded;
 mod key;
 pub mod mcp_json;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod storage;
 
+pub use async_trait::async_trait;
+pub use config_source::{ConfigSource, DocumentSource, FileSource, SourceError, edit};
 pub use embedded::{Embedded, OpenError};
 pub use key::joined_key;
 pub use memory::Memory;
+#[cfg(feature = "redis")]
+pub use redis::{OpenError as RedisOpenError, Redis, RedisSettings};
 pub use storage::{ConversationKey, Fence, FromOthers, MESSAGES_KEPT, Storage, StorageError, Table, Write};

@@ -27,6 +27,14 @@ macro_rules! backend {
                 any_text_is_a_key_and_any_json_a_value,
                 empty_writes_change_nothing,
                 closed_storage_stores_and_tells_nothing,
+                met_expectation_lets_the_batch_through,
+                conflict_stores_nothing_of_its_batch,
+                expectation_knows_a_value_in_any_spelling,
+                conflicting_writers_do_not_harm_others,
+                one_of_many_who_expect_the_same_wins,
+                conversations_are_listed_until_they_are_cleared,
+                large_batch_is_stored_whole,
+                duty_is_ours_while_nobody_else_wants_it,
             );
         }
     };
@@ -41,6 +49,46 @@ macro_rules! backend {
 
 backend!(memory, async { (super::Memory::new(), ()) });
 backend!(embedded, super::embedded_in_a_temporary_folder());
+#[cfg(feature = "redis")]
+backend!(redis, super::redis_of_its_own());
+
+/// The suite on three nodes. One cluster for all of it, since it takes seconds to form.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_cluster_does_what_every_backend_does() {
+    let cluster = dormouse_testing::RedisCluster::start();
+    let mut number = 0;
+    let mut next = async || {
+        number += 1;
+        let settings = dormouse_storage::RedisSettings::new(cluster.url(), format!("space-{number}"));
+        Arc::new(dormouse_storage::Redis::open(settings).await.unwrap())
+    };
+    conversation_keeps_the_newest_messages(next().await).await;
+    conversations_do_not_mix(next().await).await;
+    cleared_conversation_is_empty_and_starts_again(next().await).await;
+    concurrent_appends_lose_nothing(next().await).await;
+    records_are_put_replaced_and_deleted(next().await).await;
+    tables_do_not_mix(next().await).await;
+    later_changes_of_a_batch_win(next().await).await;
+    all_is_sorted_by_key(next().await).await;
+    any_text_is_a_key_and_any_json_a_value(next().await).await;
+    closed_storage_stores_and_tells_nothing(next().await).await;
+    met_expectation_lets_the_batch_through(next().await).await;
+    conflict_stores_nothing_of_its_batch(next().await).await;
+    expectation_knows_a_value_in_any_spelling(next().await).await;
+    conflicting_writers_do_not_harm_others(next().await).await;
+    one_of_many_who_expect_the_same_wins(next().await).await;
+    conversations_are_listed_until_they_are_cleared(next().await).await;
+    large_batch_is_stored_whole(next().await).await;
+    duty_is_ours_while_nobody_else_wants_it(next().await).await;
+}
+
+#[cfg(feature = "redis")]
+async fn redis_of_its_own() -> (dormouse_storage::Redis, dormouse_testing::RedisServer) {
+    let server = dormouse_testing::RedisServer::start();
+    let settings = dormouse_storage::RedisSettings::new(server.url(), "conformance");
+    (dormouse_storage::Redis::open(settings).await.unwrap(), server)
+}
 
 async fn embedded_in_a_temporary_folder() -> (Embedded, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -73,6 +121,10 @@ fn put(table: Table, key: &str, value: Value) -> Write {
 
 fn delete(table: Table, key: &str) -> Write {
     Write::Delete { table, key: key.to_owned() }
+}
+
+fn expect(table: Table, key: &str, value: Option<Value>) -> Write {
+    Write::Expect { table, key: key.to_owned(), value }
 }
 
 type Shared = Arc<dyn Storage>;
@@ -231,4 +283,135 @@ async fn closed_storage_stores_and_tells_nothing(storage: Shared) {
     closed(storage.get(Table::Drift, "k").await.map(drop));
     closed(storage.all(Table::Drift).await.map(drop));
     closed(storage.write(vec![delete(Table::Drift, "k")]).await);
+}
+
+async fn met_expectation_lets_the_batch_through(storage: Shared) {
+    let table = Table::Documents;
+    storage.write(vec![expect(table, "k", None), put(table, "k", json!(1))]).await.unwrap();
+    let batch =
+        vec![put(table, "k", json!(2)), expect(table, "k", Some(json!(1))), put(table, "l", json!(3))];
+    storage.write(batch).await.unwrap();
+    assert_eq!(storage.all(table).await.unwrap(), [("k".to_owned(), json!(2)), ("l".to_owned(), json!(3))]);
+    // An expectation alone is a question.
+    storage.write(vec![expect(table, "k", Some(json!(2))), expect(table, "m", None)]).await.unwrap();
+}
+
+async fn conflict_stores_nothing_of_its_batch(storage: Shared) {
+    let (table, other) = (Table::Documents, Table::Settings);
+    storage.write(vec![put(table, "k", json!({"a": 1}))]).await.unwrap();
+    let expectations = [
+        expect(table, "k", None),
+        expect(table, "k", Some(json!({"a": 2}))),
+        expect(table, "k", Some(json!({"a": 1.0}))),
+        expect(table, "missing", Some(Value::Null)),
+    ];
+    for expectation in expectations {
+        let batch = vec![put(other, "x", json!(1)), delete(table, "k"), expectation.clone()];
+        let error = storage.write(batch).await.unwrap_err();
+        assert!(matches!(error, StorageError::Conflict { table: "documents" }), "{expectation:?}: {error:?}");
+    }
+    assert_eq!(storage.all(other).await.unwrap(), []);
+    assert_eq!(storage.get(table, "k").await.unwrap(), Some(json!({"a": 1})));
+}
+
+async fn expectation_knows_a_value_in_any_spelling(storage: Shared) {
+    let table = Table::Documents;
+    let batch = ["k", "l"].map(|key| put(table, key, json!({"a": [1, {}], "b": null, "ü": "\u{1}"})));
+    storage.write(batch.to_vec()).await.unwrap();
+    let same = json!({"ü": "\u{1}", "b": null, "a": [1, {}]});
+    let batch = vec![
+        expect(table, "k", Some(same.clone())),
+        expect(table, "l", Some(same)),
+        put(table, "k", json!("seen")),
+    ];
+    storage.write(batch).await.unwrap();
+    assert_eq!(storage.get(table, "k").await.unwrap(), Some(json!("seen")));
+}
+
+async fn conflicting_writers_do_not_harm_others(storage: Shared) {
+    let table = Table::Settings;
+    storage.write(vec![put(table, "taken", json!(true))]).await.unwrap();
+    // At once, so that a backend that groups changes has all of them in one group.
+    let write = |number: usize| {
+        let storage = Arc::clone(&storage);
+        tokio::spawn(async move {
+            let mut batch = vec![put(table, &number.to_string(), json!(number))];
+            if number % 3 == 0 {
+                batch.push(expect(table, "taken", None));
+            }
+            (number, storage.write(batch).await)
+        })
+    };
+    let all: Vec<_> = (0..30).map(write).collect();
+    for one in all {
+        let (number, result) = one.await.unwrap();
+        assert_eq!(result.is_err(), number % 3 == 0, "{number}: {result:?}");
+        let found = storage.get(table, &number.to_string()).await.unwrap();
+        assert_eq!(found.is_none(), number % 3 == 0, "{number}");
+    }
+}
+
+async fn one_of_many_who_expect_the_same_wins(storage: Shared) {
+    let table = Table::Documents;
+    storage.write(vec![put(table, "n", json!(0))]).await.unwrap();
+    let add = || {
+        let storage = Arc::clone(&storage);
+        tokio::spawn(async move {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let before = storage.get(table, "n").await.unwrap().unwrap();
+                let after = json!(before.as_u64().unwrap() + 1);
+                match storage.write(vec![expect(table, "n", Some(before)), put(table, "n", after)]).await {
+                    Ok(()) => return tries,
+                    Err(StorageError::Conflict { .. }) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        })
+    };
+    let all: Vec<_> = (0..10).map(|_| add()).collect();
+    for one in all {
+        assert!(one.await.unwrap() <= 10);
+    }
+    assert_eq!(storage.get(table, "n").await.unwrap(), Some(json!(10)));
+}
+
+async fn conversations_are_listed_until_they_are_cleared(storage: Shared) {
+    assert_eq!(storage.conversations().await.unwrap(), []);
+    let keys = [
+        conversation("", "s"),
+        conversation("a", "s"),
+        conversation("a", "1:s 🐭"),
+        conversation("", "agent"),
+    ];
+    for key in &keys {
+        storage.append(key, &messages(0..2)).await.unwrap();
+        storage.append(key, &messages(2..3)).await.unwrap();
+    }
+    storage.append(&conversation("nobody", "s"), &[]).await.unwrap();
+    storage.clear(&keys[0]).await.unwrap();
+    let mut found = storage.conversations().await.unwrap();
+    found.sort_by_key(|key| keys.iter().position(|known| known == key));
+    assert_eq!(found, keys[1..]);
+}
+
+async fn large_batch_is_stored_whole(storage: Shared) {
+    let table = Table::ToolNames;
+    let batch: Vec<_> =
+        (0..10_000).map(|number| put(table, &format!("{number:05}"), json!(number))).collect();
+    storage.write(batch).await.unwrap();
+    let all = storage.all(table).await.unwrap();
+    assert_eq!(all.len(), 10_000);
+    assert_eq!(all[4711], ("04711".to_owned(), json!(4711)));
+}
+
+async fn duty_is_ours_while_nobody_else_wants_it(storage: Shared) {
+    let lease = std::time::Duration::from_secs(60);
+    let first = storage.lead("probe", lease).await.unwrap().unwrap();
+    let again = storage.lead("probe", lease).await.unwrap().unwrap();
+    assert_eq!(first, again, "renewing keeps the fence");
+    assert!(storage.lead("migrate", lease).await.unwrap().is_some());
+    storage.tell(&json!({"nobody": "listens"})).await.unwrap();
+    assert!(storage.is_reachable());
 }

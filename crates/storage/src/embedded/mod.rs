@@ -145,7 +145,7 @@ impl Storage for Embedded {
     }
 
     async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError> {
-        let keys = self.read(|transaction| schema::conversations(transaction)).await?;
+        let keys = self.read(schema::conversations).await?;
         Ok(keys.iter().filter_map(|key| conversation_of(key)).collect())
     }
 
