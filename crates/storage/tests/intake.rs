@@ -144,7 +144,7 @@ fn unusable_inputs_are_errors_as_a_whole() {
         (json!(5), format!("the input: {form}, found a number")),
         (json!(null), format!("the input: {form}, found null")),
         (json!("true"), format!("the input: {form}, found true or false")),
-        (json!("{\"a\": "), "line 1, column 6 is no JSON".to_owned()),
+        (json!("{\"a\": "), "line 1, column 5 is no JSON".to_owned()),
         (json!("no name, no JSON"), "line 1, column 2 is no JSON".to_owned()),
         (json!("\"{}\""), format!("the input: {form}, found a text")),
         (json!({}), "the input names no server".to_owned()),

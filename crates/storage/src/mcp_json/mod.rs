@@ -50,6 +50,7 @@ use serde_json::Value;
 pub use expand::{MissingVariable, expand};
 pub(crate) use intake::fold_credentials;
 pub use intake::{Intake, IntakeEntry, IntakeError, intake, intake_text};
+pub(crate) use save::{Backup, read as read_file, replace_if};
 pub use save::{LoadError, SaveError};
 pub use server::{McpLaunch, McpServer, Settings};
 

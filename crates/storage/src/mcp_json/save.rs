@@ -1,10 +1,18 @@
-//! The file on the disk: loaded whole, saved whole.
+//! The file on the disk: loaded whole, saved whole, by one writer at a time.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{LARGEST, McpFile, McpFileError};
+
+/// How many links are followed, as the system does.
+const LINKS: usize = 40;
+
+/// How long a writer waits for another one.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a file could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +25,12 @@ pub enum LoadError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// It is a link that leads round in a circle, or too far.
+    #[error("`{}` is a link that leads nowhere but to further links", file.display())]
+    Loop {
+        /// The file.
+        file: PathBuf,
     },
     /// It is larger than anything that a person writes.
     #[error("`{}` is larger than {} MiB", file.display(), LARGEST >> 20)]
@@ -41,6 +55,12 @@ pub enum SaveError {
     /// Somebody changed it since it was loaded.
     #[error("`{}` was changed meanwhile; load it again", file.display())]
     Changed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Another writer holds the file, and did not finish.
+    #[error("`{}` is being written by somebody else", file.display())]
+    Busy {
         /// The file.
         file: PathBuf,
     },
@@ -70,7 +90,8 @@ impl McpFile {
 
     /// Saves the file in one step, with the content before it beside it as `….bak`.
     ///
-    /// Without a change nothing is written. Links are followed, the permissions stay.
+    /// Without a change nothing is written. Links are followed, the permissions stay. Writers of
+    /// one folder wait for each other, so that none of them undoes what another one saved.
     ///
     /// # Errors
     /// [`SaveError`]
@@ -78,45 +99,108 @@ impl McpFile {
         if self.on_disk.as_ref() == Some(&self.text) {
             return Ok(());
         }
-        let write = |source| SaveError::Write { file: file.to_owned(), source };
-        let now = match read(file) {
-            Ok(now) => now,
-            Err(LoadError::Read { source, .. }) => return Err(write(source)),
-            Err(_) => return Err(SaveError::Changed { file: file.to_owned() }),
-        };
-        if now != self.on_disk {
-            return Err(SaveError::Changed { file: file.to_owned() });
-        }
-        // A link stays a link: what it leads to is replaced.
-        let place = if now.is_some() { fs::canonicalize(file).map_err(write)? } else { file.to_owned() };
-        if let Some(before) = &now {
-            let mut backup = place.clone().into_os_string();
-            backup.push(".bak");
-            replace(Path::new(&backup), before, &place).map_err(write)?;
-        }
-        replace(&place, &self.text, &place).map_err(write)?;
+        replace_if(file, self.on_disk.as_deref(), &self.text, Backup::Bak)?;
         self.on_disk = Some(self.text.clone());
         Ok(())
     }
 }
 
-fn read(file: &Path) -> Result<Option<String>, LoadError> {
+/// Where the content before a change goes.
+pub(crate) enum Backup {
+    /// Beside the file, as `….bak`.
+    Bak,
+    /// Beside the file, with this added to its name; also an empty one where there was no file.
+    Named(String),
+}
+
+/// Replaces a file's content in one step if it is what the writer saw; tells the backup.
+pub(crate) fn replace_if(
+    file: &Path,
+    before: Option<&str>,
+    text: &str,
+    backup: Backup,
+) -> Result<Option<PathBuf>, SaveError> {
+    let write = |source| SaveError::Write { file: file.to_owned(), source };
+    // A link stays a link: what it leads to is replaced.
+    let place = resolved(file).map_err(|_| write(io::Error::other("its link leads round in a circle")))?;
+    let _lock = lock(file, &place)?;
+    let now = match read(&place) {
+        Ok(now) => now,
+        Err(LoadError::Read { source, .. }) => return Err(write(source)),
+        Err(_) => return Err(SaveError::Changed { file: file.to_owned() }),
+    };
+    if now.as_deref() != before {
+        return Err(SaveError::Changed { file: file.to_owned() });
+    }
+    let added = match (&backup, before) {
+        (Backup::Bak, None) => None,
+        (Backup::Bak, Some(before)) => Some((".bak", before)),
+        (Backup::Named(name), before) => Some((name.as_str(), before.unwrap_or_default())),
+    };
+    let mut kept = None;
+    if let Some((added, before)) = added {
+        let mut backup = place.clone().into_os_string();
+        backup.push(added);
+        let backup = PathBuf::from(backup);
+        replace(&backup, before, &place).map_err(write)?;
+        kept = Some(backup);
+    }
+    replace(&place, text, &place).map_err(write)?;
+    Ok(kept)
+}
+
+/// Holds the right to write into a folder until it is dropped.
+fn lock(file: &Path, place: &Path) -> Result<Option<fs::File>, SaveError> {
+    // A folder can be locked where it can be opened; so no file for it lies about.
+    let Ok(folder) = fs::File::open(folder_of(place)) else { return Ok(None) };
+    let begin = Instant::now();
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => return Err(SaveError::Busy { file: file.to_owned() }),
+            // Some network folders know no locks; what stands there is compared all the same.
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+}
+
+/// Where a file is once all links are followed, whether or not there is one.
+fn resolved(file: &Path) -> Result<PathBuf, LoadError> {
+    let mut place = file.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&place) {
+            Ok(target) => place = folder_of(&place).join(target),
+            Err(_) => return Ok(place),
+        }
+    }
+    Err(LoadError::Loop { file: file.to_owned() })
+}
+
+pub(crate) fn read(file: &Path) -> Result<Option<String>, LoadError> {
     let failed = |source| LoadError::Read { file: file.to_owned(), source };
-    match fs::metadata(file) {
+    let place = resolved(file)?;
+    match fs::metadata(&place) {
         Ok(metadata) if metadata.len() > LARGEST as u64 => Err(LoadError::TooLarge { file: file.to_owned() }),
-        Ok(_) => fs::read_to_string(file).map(Some).map_err(failed),
+        Ok(_) => fs::read_to_string(&place).map(Some).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
 /// Puts a text in the place of a file, with the permissions of `like` if that exists; else
 /// only for the owner, since such a file often holds secrets.
 fn replace(file: &Path, text: &str, like: &Path) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(text.as_bytes())?;
     if let Ok(metadata) = fs::metadata(like) {
