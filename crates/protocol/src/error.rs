@@ -100,6 +100,30 @@ pub enum SignInError {
     /// No grant is kept, or the one that was kept does not count any more.
     #[error("it needs a person to sign in")]
     PersonNeeded,
+    /// The grant that is kept does not cover what was asked; the next sign-in asks for more.
+    #[error("it needs a person to sign in for more ({})", scopes.join(", "))]
+    MoreNeeded {
+        /// What is missing.
+        scopes: Vec<String>,
+    },
+    /// The person, or the authorisation server in their place, said no.
+    #[error("the sign-in was denied ({code})")]
+    Denied {
+        /// OAuth's word for it, such as `access_denied`.
+        code: String,
+    },
+    /// Nobody came back from the browser.
+    #[error("nobody signed in within {} s", after.as_secs())]
+    TimedOut {
+        /// How long the hub waited.
+        after: Duration,
+    },
+    /// There is no way to sign in as it is configured.
+    #[error("there is no way to sign in: {why}")]
+    NotOffered {
+        /// Why.
+        why: String,
+    },
     /// It refused what it was given, and there is no other way to sign in.
     #[error("it refused the credentials (status {status})")]
     Refused {
@@ -203,9 +227,9 @@ impl CallError {
             Self::NotSent | Self::TimedOut { sent: false, .. } => Outcome::Failed,
             Self::Unreachable { .. } | Self::SignIn(_) => Outcome::Failed,
             Self::Refused { code, .. } if NOT_BEGUN.contains(code) => Outcome::Failed,
-            // By HTTP's terms a request that is refused so was not acted on. 408 says that it came
-            // too slowly, and from a proxy it may mean the answer.
-            Self::Status { status: 400..=407 | 409..=499, .. } => Outcome::Failed,
+            // By HTTP's terms a request that is sent elsewhere or refused so was not acted on. 408
+            // says that it came too slowly, and from a proxy it may mean the answer.
+            Self::Status { status: 300..=407 | 409..=499, .. } => Outcome::Failed,
             Self::Refused { .. }
             | Self::Died { .. }
             | Self::Broken { .. }

@@ -18,6 +18,8 @@ mod environment;
 mod error;
 mod keeper;
 mod launch;
+#[cfg(feature = "oauth")]
+mod oauth;
 mod program;
 #[cfg(feature = "remote")]
 mod remote;
@@ -29,6 +31,8 @@ pub use direct::Direct;
 pub use error::{CallError, Phase, SignInError, StartError, StartFault};
 pub use keeper::{Keeper, KeeperError};
 pub use launch::{Control, Exit, ExitHandle, LaunchError, Launched, Launcher};
+#[cfg(feature = "oauth")]
+pub use oauth::{KeptIn, SignInState, SignIns, SigningIn};
 pub use program::{Program, allowed_env};
 #[cfg(feature = "remote")]
 pub use remote::{Endpoint, Proxies, RemoteClient, RemoteError, RemoteSettings, Signer};

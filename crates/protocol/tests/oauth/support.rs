@@ -1,0 +1,104 @@
+//! What the tests share: a hub's side, and a browser.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dormouse_protocol::{Proxies, RemoteClient, RemoteSettings, SignIns, SigningIn};
+use dormouse_types::Auth;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use url::Url;
+
+use crate::office::Office;
+
+pub(crate) struct Space {
+    pub(crate) folder: TempDir,
+    pub(crate) sign_ins: SignIns,
+}
+
+impl Space {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sign_ins = hub(folder.path());
+        Self { folder, sign_ins }
+    }
+
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("grants/sign-ins.json")
+    }
+
+    pub(crate) async fn begin(&self, office: &Office) -> SigningIn {
+        self.sign_ins.begin(&office.url, &person(), None).await.unwrap()
+    }
+
+    /// Signs in as a person would.
+    pub(crate) async fn sign_in(&self, office: &Office) {
+        let signing_in = self.begin(office).await;
+        let address = signing_in.authorize_url.clone();
+        let (outcome, page) = tokio::join!(signing_in.finished(), browse(&address));
+        outcome.unwrap();
+        assert!(page.1.contains("You can close this window"), "{}", page.1);
+    }
+
+    pub(crate) async fn token(&self, office: &Office) -> String {
+        let signer = self.sign_ins.signer(&office.url, &person(), None).unwrap();
+        signer.token().await.unwrap().unwrap()
+    }
+}
+
+/// A hub on a folder; several may be on one.
+pub(crate) fn hub(folder: &Path) -> SignIns {
+    let settings = RemoteSettings { proxies: Proxies::default(), ..RemoteSettings::default() };
+    SignIns::open(&folder.join("grants"), RemoteClient::new(settings).unwrap())
+        .waiting_for(Duration::from_secs(60))
+}
+
+pub(crate) fn person() -> Auth {
+    Auth::AuthorizationCode { client_id: None, scopes: Vec::new() }
+}
+
+/// Opens an address as a browser does, redirects included; gives the last status and page.
+pub(crate) async fn browse(address: &Url) -> (u16, String) {
+    let mut address = address.clone();
+    loop {
+        let (status, head, body) = get(&address, None).await;
+        let location = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
+        });
+        match location {
+            Some(location) if (300..400).contains(&status) => address = address.join(&location).unwrap(),
+            _ => return (status, body),
+        }
+    }
+}
+
+/// One GET on a connection of its own: status, head, body.
+pub(crate) async fn get(address: &Url, host: Option<&str>) -> (u16, String, String) {
+    let own = format!("{}:{}", address.host_str().unwrap(), address.port().unwrap());
+    let mut stream = tokio::net::TcpStream::connect(&own).await.unwrap();
+    let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let request = format!(
+        "GET {}{query} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+        address.path(),
+        host.unwrap_or(&own)
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), body.to_owned())
+}
+
+/// Where the browser will be sent back to.
+pub(crate) fn way_back(signing_in: &SigningIn, query: &[(&str, &str)]) -> Url {
+    let pairs = signing_in.authorize_url.query_pairs();
+    let redirect = pairs.into_iter().find(|(name, _)| name == "redirect_uri").unwrap().1;
+    Url::parse_with_params(&redirect, query).unwrap()
+}
+
+pub(crate) fn state_of(signing_in: &SigningIn) -> String {
+    let mut pairs = signing_in.authorize_url.query_pairs();
+    pairs.find(|(name, _)| name == "state").unwrap().1.into_owned()
+}
