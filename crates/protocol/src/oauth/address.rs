@@ -12,7 +12,6 @@
 //! * Link-local (the metadata of clouds), multicast and reserved addresses: never.
 //! * Plain HTTP: only on this machine.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -112,12 +111,6 @@ impl Resolve for AddressRule {
 #[derive(Debug, thiserror::Error)]
 #[error("its name leads into a private network or to this machine")]
 pub(super) struct Forbidden;
-
-impl From<Forbidden> for io::Error {
-    fn from(forbidden: Forbidden) -> Self {
-        Self::other(forbidden)
-    }
-}
 
 impl Class {
     fn of(address: IpAddr) -> Self {

@@ -8,7 +8,6 @@ use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientError, OAuthHttpClie
 use serde_json::Value;
 
 use super::address::{AddressRule, Forbidden};
-use crate::error::SignInError;
 
 /// No answer of a sign-in is larger.
 const LARGEST: usize = 1 << 20;
@@ -105,22 +104,19 @@ async fn body(mut response: Response, host: &str) -> Result<Vec<u8>, String> {
 }
 
 fn unreached(host: &str, error: &reqwest_rmcp::Error) -> String {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut last = None;
-    while let Some(error) = cause {
-        if error.is::<Forbidden>() {
-            return format!("`{host}` is not asked: {Forbidden}");
-        }
-        last = error.source();
-        match last {
-            Some(_) => cause = last,
-            // The innermost says what happened: `Connection refused`, `invalid peer certificate`.
-            None if error.is::<reqwest_rmcp::Error>() => break,
-            None => return format!("`{host}` cannot be reached: {error}"),
-        }
+    let mut innermost: &(dyn std::error::Error + 'static) = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
     }
-    let _ = last;
-    format!("`{host}` cannot be reached")
+    if innermost.is::<Forbidden>() {
+        format!("`{host}` is not asked: {Forbidden}")
+    } else if innermost.is::<reqwest_rmcp::Error>() {
+        // Its own words hold the address.
+        format!("`{host}` cannot be reached")
+    } else {
+        // What happened: `Connection refused`, `invalid peer certificate`.
+        format!("`{host}` cannot be reached: {innermost}")
+    }
 }
 
 /// The values of a form that a server must not be quoted with.
@@ -145,12 +141,6 @@ fn refusal(host: &str, status: u16, body: &[u8], secrets: &[String]) -> String {
         (Some(code), Some(words)) => format!("`{host}` answered {code}: {words}"),
         (Some(code), None) => format!("`{host}` answered {code}"),
         (None, _) => format!("`{host}` answered with HTTP status {status}"),
-    }
-}
-
-impl From<Trouble> for SignInError {
-    fn from(Trouble(why): Trouble) -> Self {
-        Self::Failed { why }
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod browser;
+mod connecting;
 mod keeping;
 mod office;
 mod renewing;

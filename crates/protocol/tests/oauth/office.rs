@@ -1,9 +1,10 @@
-//! A small OAuth 2.1 authorisation server and a protected resource, on one port of 127.0.0.1.
+//! A small OAuth 2.1 authorisation server and a protected MCP server, on one port of 127.0.0.1.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -169,12 +170,31 @@ impl Books {
     }
 }
 
-async fn resource(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> Response {
+async fn resource(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match inner.entry(token.and_then(|value| value.strip_prefix("Bearer "))) {
-        Ok(()) => Json(json!({"in": true})).into_response(),
-        Err((status, challenge)) => (status, [(header::WWW_AUTHENTICATE, challenge)]).into_response(),
+    if let Err((status, challenge)) = inner.entry(token.and_then(|value| value.strip_prefix("Bearer "))) {
+        return (status, [(header::WWW_AUTHENTICATE, challenge)]).into_response();
     }
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    };
+    let Some(id) = asked.get("id") else { return StatusCode::ACCEPTED.into_response() };
+    let result = match asked["method"].as_str() {
+        Some("initialize") => json!({
+            "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+            "serverInfo": {"name": "guarded", "version": "1"},
+        }),
+        Some("ping") => json!({}),
+        Some("tools/list") => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
+        Some("tools/call") => {
+            json!({"content": [{"type": "text", "text": asked["params"]["arguments"]["text"]}]})
+        }
+        _ => {
+            let error = json!({"code": -32601, "message": "no such method"});
+            return Json(json!({"jsonrpc": "2.0", "id": id, "error": error})).into_response();
+        }
+    };
+    Json(json!({"jsonrpc": "2.0", "id": id, "result": result})).into_response()
 }
 
 async fn about_resource(State(inner): State<Arc<Inner>>) -> Json<Value> {

@@ -99,7 +99,7 @@ async fn a_hundred_refusals_of_one_token_renew_it_once() {
     let signer = space.sign_ins.signer(&office.url, &person(), None).unwrap();
     let old = signer.token().await.unwrap().unwrap();
     office.revoke_access();
-    make_older(&space).await;
+    space.make_older();
     let other = hub(space.folder.path());
     let signer = other.signer(&office.url, &person(), None).unwrap();
     let challenge = office.challenge(&old);
@@ -114,14 +114,6 @@ async fn a_hundred_refusals_of_one_token_renew_it_once() {
     }
     assert!(office.accepts(&signer.token().await.unwrap().unwrap()));
     assert_eq!(office.books(|books| books.refreshed), 1);
-}
-
-/// Writes into the file that the tokens came a minute earlier.
-async fn make_older(space: &Space) {
-    let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(space.file()).unwrap()).unwrap();
-    let since = &mut kept["grants"][0]["grant"]["tokens"]["since"];
-    *since = (since.as_u64().unwrap() - 60_000).into();
-    std::fs::write(space.file(), kept.to_string()).unwrap();
 }
 
 #[tokio::test]
