@@ -11,7 +11,9 @@
 //!   [`Memory`].
 //! * All backends pass one suite, `tests/conformance`; a backend adds no behaviour of its own.
 
+pub mod clients;
 mod config_source;
+mod dump;
 mod embedded;
 mod key;
 pub mod mcp_json;
@@ -22,6 +24,7 @@ mod storage;
 
 pub use async_trait::async_trait;
 pub use config_source::{ConfigSource, DocumentSource, FileSource, SourceError, edit};
+pub use dump::{DumpError, Dumped, dump, load, migrate};
 pub use embedded::{Embedded, OpenError};
 pub use key::joined_key;
 pub use memory::Memory;

@@ -336,7 +336,7 @@ async fn conflicting_writers_do_not_harm_others(storage: Shared) {
         let storage = Arc::clone(&storage);
         tokio::spawn(async move {
             let mut batch = vec![put(table, &number.to_string(), json!(number))];
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 batch.push(expect(table, "taken", None));
             }
             (number, storage.write(batch).await)
@@ -345,9 +345,9 @@ async fn conflicting_writers_do_not_harm_others(storage: Shared) {
     let all: Vec<_> = (0..30).map(write).collect();
     for one in all {
         let (number, result) = one.await.unwrap();
-        assert_eq!(result.is_err(), number % 3 == 0, "{number}: {result:?}");
+        assert_eq!(result.is_err(), number.is_multiple_of(3), "{number}: {result:?}");
         let found = storage.get(table, &number.to_string()).await.unwrap();
-        assert_eq!(found.is_none(), number % 3 == 0, "{number}");
+        assert_eq!(found.is_none(), number.is_multiple_of(3), "{number}");
     }
 }
 
