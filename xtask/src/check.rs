@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::redis::FEATURE;
 use crate::run::{capture, cargo, must_run};
 use crate::workspace::Metadata;
 use crate::{deny, layers, test, tidy};
@@ -72,11 +73,26 @@ fn tidy() -> Result<()> {
 
 /// Warnings are errors here. By clippy's own arguments: `RUSTFLAGS` would build everything again.
 fn clippy() -> Result<()> {
-    must_run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    must_run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        FEATURE,
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn doc() -> Result<()> {
-    must_run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
+    must_run(cargo().env("RUSTDOCFLAGS", "-D warnings").args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--features",
+        FEATURE,
+    ]))
 }
 
 fn deny() -> Result<()> {

@@ -13,6 +13,9 @@ use crate::run::{capture, must_run, program};
 /// The program is in the tools; the rest are libraries that a small installation lacks.
 const PACKAGES: &[&str] = &["redis-server", "redis-tools", "libjemalloc2", "liblzf1", "libatomic1"];
 
+/// What turns the shared storage on, and its tests: nothing that is built is left unchecked.
+pub(crate) const FEATURE: &str = "dormouse-storage/redis";
+
 /// The oldest version that storage works on.
 const OLDEST: u32 = 7;
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::redis::FEATURE;
 use crate::run::{cargo, program, run_reading};
 use crate::setup;
 use crate::workspace::Metadata;
@@ -44,7 +45,11 @@ pub(crate) fn run() -> Result<()> {
     let target = Metadata::members()?.target_directory;
     setup::run_all(&target)?;
 
-    let rust = suite("rust", cargo().args(["test", "--workspace", "--no-fail-fast"]), of_cargo)?;
+    let rust = suite(
+        "rust",
+        cargo().args(["test", "--workspace", "--no-fail-fast", "--features", FEATURE]),
+        of_cargo,
+    )?;
     let mut pytest = program(setup::env_python(&target, "servers"));
     pytest.args(["-m", "pytest", "servers/tests", "-q"]);
     let servers = suite("servers", &mut pytest, of_pytest)?;
