@@ -34,6 +34,12 @@ impl Tail {
         Arc::new(Self { kept: Mutex::default(), ended: watch::Sender::new(false) })
     }
 
+    /// The tail of a server that has no standard error.
+    #[cfg(feature = "remote")]
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), ended: watch::Sender::new(true) })
+    }
+
     /// Drains the pipe to its end.
     pub(crate) async fn drain(&self, mut pipe: pipe::Receiver) {
         let mut chunk = vec![0; 16 << 10];

@@ -128,8 +128,8 @@ impl Inner {
     }
 
     async fn failed(&self, error: ServiceError, ticket: &Ticket) -> CallError {
-        if let Some(why) = ticket.take_unreadable() {
-            return CallError::Unreadable { why };
+        if let Some(fault) = ticket.take_fault() {
+            return fault;
         }
         if let ServiceError::McpError(error) = error {
             let code = i64::from(error.code.0);

@@ -9,7 +9,7 @@ use rmcp::model::{ClientConfig, CustomRequest, CustomResult, ErrorCode, ErrorDat
 use rmcp::service::RequestContext;
 use serde_json::Value;
 
-use crate::wire::Wire;
+use crate::wire::{Ticket, Wire};
 
 /// Answers a server's requests: rmcp's handler of one connection.
 #[derive(Debug)]
@@ -25,15 +25,19 @@ impl ClientHandler for Desk {
 
     /// Passes a question to the caller for whom the server works.
     ///
-    /// On stdio a question does not say to which call it belongs. With several callers at once
-    /// nobody can tell, and a question that reaches the wrong one may give away what it asks
-    /// about, or be answered by a stranger: then it is refused.
+    /// Over HTTP it comes on the stream of its call. On stdio it does not say to which call it
+    /// belongs. With several callers at once nobody can tell, and a question that reaches the
+    /// wrong one may give away what it asks about, or be answered by a stranger: then it is
+    /// refused.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
         context: RequestContext<RoleClient>,
     ) -> Result<CustomResult, ErrorData> {
-        let callers = self.wire.flights.callers();
+        let callers = match context.extensions.get::<Arc<Ticket>>() {
+            Some(ticket) => vec![Arc::clone(ticket)],
+            None => self.wire.flights.callers(),
+        };
         let [ticket] = &callers[..] else {
             let words = match callers.len() {
                 0 => format!("{}: no call is running", request.method),

@@ -16,7 +16,7 @@ use crate::error::{CallError, Phase, StartError, StartFault};
 use crate::launch::{Exit, ExitHandle, Launcher};
 use crate::program::Program;
 use crate::tail::Tail;
-use crate::wire::{Noise, StdioTransport, Wire};
+use crate::wire::{Noise, Outbox, StdioTransport, Wire};
 
 /// How long a process that failed gets to be gone before its error is given without its exit.
 const DYING: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub struct Offers {
 }
 
 impl Offers {
-    fn capabilities(self) -> ClientCapabilities {
+    pub(super) fn capabilities(self) -> ClientCapabilities {
         let mut offered = Map::new();
         for (name, is_offered) in
             [("elicitation", self.elicitation), ("sampling", self.sampling), ("roots", self.roots)]
@@ -82,17 +82,23 @@ impl Connection {
             Ok(Err(error)) => return Err(unlaunched(StartFault::Launch(error))),
             Err(_) => return Err(unlaunched(StartFault::TimedOut { after: deadline })),
         };
-        let wire = Wire::new(launched.stdin);
+        let wire = Wire::new();
+        let outbox = Outbox::new(launched.stdin);
         let tail = Tail::new();
-        let start =
-            Start { exit: launched.exit, wire: Arc::clone(&wire), tail: Arc::clone(&tail), finished: false };
+        let start = Start {
+            exit: launched.exit,
+            wire: Arc::clone(&wire),
+            outbox: Arc::clone(&outbox),
+            tail: Arc::clone(&tail),
+            finished: false,
+        };
         // Both end with their pipes, which the end of the process closes.
         tokio::spawn({
             let tail = Arc::clone(&tail);
             async move { tail.drain(launched.stderr).await }
         });
         tokio::spawn({
-            let outbox = Arc::clone(&wire.outbox);
+            let outbox = Arc::clone(&outbox);
             async move { outbox.run().await }
         });
         let config = ClientConfig::new(
@@ -101,7 +107,7 @@ impl Connection {
         )
         .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
         let desk = Desk { wire: Arc::clone(&wire), config };
-        let transport = StdioTransport::new(Arc::clone(&wire), launched.stdout);
+        let transport = StdioTransport::new(Arc::clone(&wire), Arc::clone(&outbox), launched.stdout);
         let service = match tokio::time::timeout_at(until, desk.serve(transport)).await {
             Ok(Ok(service)) => service,
             Ok(Err(error)) => return Err(start.fail(Phase::Handshake, unshaken(&error)).await),
@@ -137,7 +143,7 @@ impl Connection {
             }
         }
         // Ends with the process, and kills it when the last handle is dropped.
-        tokio::spawn(steward::look_after(start.finish(), service, wire, asked));
+        tokio::spawn(steward::look_after(start.finish(), service, outbox, asked));
         Ok(connection)
     }
 }
@@ -146,6 +152,7 @@ impl Connection {
 struct Start {
     exit: ExitHandle,
     wire: Arc<Wire>,
+    outbox: Arc<Outbox>,
     tail: Arc<Tail>,
     finished: bool,
 }
@@ -184,7 +191,7 @@ impl Start {
 impl Drop for Start {
     fn drop(&mut self) {
         if !self.finished {
-            self.wire.outbox.close();
+            self.outbox.close();
             self.exit.kill();
         }
     }
@@ -207,7 +214,7 @@ fn unshaken(error: &ClientInitializeError) -> StartFault {
     StartFault::Answer { answer }
 }
 
-fn unlisted(error: &CallError, deadline: Duration) -> StartFault {
+pub(super) fn unlisted(error: &CallError, deadline: Duration) -> StartFault {
     match error {
         CallError::NotSent | CallError::Died { .. } => StartFault::Ended,
         CallError::TimedOut { .. } => StartFault::TimedOut { after: deadline },

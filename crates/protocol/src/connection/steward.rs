@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::Ending;
 use super::desk::Desk;
 use crate::launch::ExitHandle;
-use crate::wire::Wire;
+use crate::wire::Outbox;
 
 /// What a server gets that closed its output without being asked: it can answer nothing more.
 const AFTER_CLOSED_OUTPUT: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const AFTER_CLOSED_OUTPUT: Duration = Duration::from_secs(2);
 pub(super) async fn look_after(
     exit: ExitHandle,
     service: RunningService<RoleClient, Desk>,
-    wire: Arc<Wire>,
+    outbox: Arc<Outbox>,
     mut ending: watch::Receiver<Option<Ending>>,
 ) {
     let serving = service.waiting();
@@ -43,7 +43,7 @@ pub(super) async fn look_after(
         }
     }
     let Some(mut asked) = asked else { return };
-    wire.outbox.close();
+    outbox.close();
     let (mut terminated, mut held) = (false, true);
     loop {
         let next = if terminated { asked.kill } else { asked.terminate.min(asked.kill) };

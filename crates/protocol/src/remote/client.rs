@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest_rmcp::{Client, NoProxy, Proxy, redirect};
+use reqwest_rmcp::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -146,12 +146,7 @@ impl RemoteClient {
     /// # Errors
     /// [`RemoteError`].
     pub(crate) async fn http(&self, ca_file: Option<&Path>) -> Result<Client, RemoteError> {
-        let bytes = match ca_file {
-            None => Vec::new(),
-            Some(path) => tokio::fs::read(path)
-                .await
-                .map_err(|source| RemoteError::Certificates { path: path.to_owned(), source })?,
-        };
+        let bytes = read(ca_file).await?;
         let key = ca_file.map(Path::to_owned);
         if let Some((read, client)) = self.pools().get(&key)
             && *read == bytes
@@ -178,13 +173,47 @@ impl RemoteClient {
         Ok(client.clone())
     }
 
+    /// What a client of its own is made from, with the same trust and proxies.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    #[cfg(feature = "oauth")]
+    pub(crate) async fn builder(&self, ca_file: Option<&Path>) -> Result<ClientBuilder, RemoteError> {
+        let bytes = read(ca_file).await?;
+        let (shared, path) = (Arc::clone(&self.shared), ca_file.map(Path::to_owned));
+        let made = tokio::task::spawn_blocking(move || shared.builder(path.as_deref(), &bytes));
+        made.await.map_err(|error| RemoteError::Client { why: error.to_string() })?
+    }
+
+    /// The hosts of the proxies.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn proxy_hosts(&self) -> Vec<String> {
+        let proxies = &self.shared.settings.proxies;
+        let host = |proxy: &String| {
+            let address = if proxy.contains("://") { proxy.clone() } else { format!("http://{proxy}") };
+            url::Url::parse(&address).ok()?.host_str().map(str::to_owned)
+        };
+        [&proxies.http, &proxies.https, &proxies.all].into_iter().flatten().filter_map(host).collect()
+    }
+
     fn pools(&self) -> MutexGuard<'_, Pools> {
         self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+async fn read(ca_file: Option<&Path>) -> Result<Vec<u8>, RemoteError> {
+    let Some(path) = ca_file else { return Ok(Vec::new()) };
+    let bytes = tokio::fs::read(path).await;
+    bytes.map_err(|source| RemoteError::Certificates { path: path.to_owned(), source })
+}
+
 impl Shared {
     fn make(&self, ca_file: Option<&Path>, bytes: &[u8]) -> Result<Client, RemoteError> {
+        let client = self.builder(ca_file, bytes)?;
+        client.build().map_err(|error| RemoteError::Client { why: error.without_url().to_string() })
+    }
+
+    fn builder(&self, ca_file: Option<&Path>, bytes: &[u8]) -> Result<ClientBuilder, RemoteError> {
         let mut client = Client::builder()
             .tls_backend_preconfigured(trust(ca_file, bytes)?)
             .redirect(redirect::Policy::none())
@@ -197,7 +226,7 @@ impl Shared {
         for proxy in self.settings.proxies.list()? {
             client = client.proxy(proxy);
         }
-        client.build().map_err(|error| RemoteError::Client { why: error.without_url().to_string() })
+        Ok(client)
     }
 }
 

@@ -48,9 +48,11 @@ pub trait Signer: Send + Sync + fmt::Debug {
     async fn token(&self) -> Result<Option<String>, SignInError>;
 
     /// Learns that the server refused a request with 401, or with 403 and a challenge
-    /// (`WWW-Authenticate`). Says whether the request is worth trying once more.
+    /// (`WWW-Authenticate`). `token` is what went with that request: of a hundred requests that are
+    /// refused at once with the same token, one renews it. Says whether the request is worth trying
+    /// once more.
     ///
     /// # Errors
     /// It is not, for this reason.
-    async fn refused(&self, challenge: Option<&str>) -> Result<bool, SignInError>;
+    async fn refused(&self, token: Option<&str>, challenge: Option<&str>) -> Result<bool, SignInError>;
 }

@@ -11,7 +11,17 @@
 //! * A request is sent again only when the server cannot have acted on it.
 
 mod client;
+mod connect;
 mod endpoint;
+mod handshake;
+mod header;
+mod legacy;
+mod link;
+mod site;
+mod sse;
 
 pub use self::client::{Proxies, RemoteClient, RemoteError, RemoteSettings};
+pub(crate) use self::connect::connect;
 pub use self::endpoint::{Endpoint, Signer};
+pub(crate) use self::handshake::Hello;
+pub(crate) use self::link::Link;

@@ -8,14 +8,16 @@ use dormouse_types::BackChannel;
 use rmcp::model::{NumberOrString, RequestId};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::CallError;
+
 /// What a request carries from the caller to the wire, beside its content.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     /// The way back to the caller; `None` for the hub's own requests.
     back: Option<Arc<dyn BackChannel>>,
     state: AtomicU8,
-    /// Why its answer cannot be read, if it came and cannot.
-    unreadable: Mutex<Option<String>>,
+    /// Why there is no answer that can be read, where rmcp's words do not say it.
+    fault: Mutex<Option<CallError>>,
     /// Cancelled when nobody waits for the answer any more.
     over: CancellationToken,
 }
@@ -29,24 +31,24 @@ impl Ticket {
         Arc::new(Self {
             back,
             state: AtomicU8::new(WAITING),
-            unreadable: Mutex::new(None),
+            fault: Mutex::new(None),
             over: CancellationToken::new(),
         })
     }
 
     /// Claims the request for sending; false when it was withdrawn.
-    pub(super) fn begin_sending(&self) -> bool {
+    pub(crate) fn begin_sending(&self) -> bool {
         let claim = self.state.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire);
         claim.is_ok()
     }
 
     /// Takes the claim back before anything was written: it may be withdrawn again.
-    pub(super) fn unsend(&self) {
+    pub(crate) fn unsend(&self) {
         self.state.store(WAITING, Ordering::Release);
     }
 
     /// Takes the claim back: the server cannot have read the whole line.
-    pub(super) fn fail_sending(&self) {
+    pub(crate) fn fail_sending(&self) {
         self.state.store(WITHDRAWN, Ordering::Release);
     }
 
@@ -70,13 +72,13 @@ impl Ticket {
         self.back.as_ref()
     }
 
-    pub(super) fn set_unreadable(&self, why: String) {
-        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    pub(super) fn set_fault(&self, fault: CallError) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
-    /// Why the answer could not be read, if that is what happened.
-    pub(crate) fn take_unreadable(&self) -> Option<String> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Why there is no answer, if the wire knows more than rmcp.
+    pub(crate) fn take_fault(&self) -> Option<CallError> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The longest line that is taken: 16 MiB, as rmcp takes over HTTP.
-pub(super) const LONGEST: usize = 16 << 20;
+/// The longest message that is taken, 16 MiB.
+pub(crate) const LONGEST: usize = 16 << 20;
 /// How much is read at once at least; a long line's buffer grows, and the reads with it.
 const CHUNK: usize = 16 << 10;
 /// How much of the two ends of an overlong line is kept, to tell whose answer it was.

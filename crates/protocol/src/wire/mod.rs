@@ -1,4 +1,4 @@
-//! The stdio wire to one server: lines in, lines out, and who waits for which answer.
+//! The wire to one server: lines in, lines out, and who waits for which answer.
 //!
 //! It stands below rmcp's service loop as its transport. rmcp does the handshake, the numbering
 //! of requests and the answers to a server's own requests; this module sees every message as
@@ -12,12 +12,16 @@
 //!   task of its own.
 //! * Sending never waits: a server that does not read costs memory only for calls that run.
 
+mod exchange;
 mod flights;
 mod lines;
 mod noise;
 mod outbox;
 mod transport;
 
+pub(crate) use self::exchange::{Incoming, Stream, Wire};
 pub(crate) use self::flights::Ticket;
+pub(crate) use self::lines::LONGEST;
 pub use self::noise::Noise;
-pub(crate) use self::transport::{StdioTransport, Wire};
+pub(crate) use self::outbox::Outbox;
+pub(crate) use self::transport::StdioTransport;

@@ -1,0 +1,124 @@
+//! The headers that repeat parts of a message from revision 2026-07-28 on, for what stands between.
+
+use std::collections::HashMap;
+
+use reqwest_rmcp::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+/// By tool, the arguments that its calls repeat: where they are, and the header's name.
+pub(super) type Repeated = HashMap<String, Vec<(Vec<String>, HeaderName)>>;
+
+/// Puts `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*` on a request.
+pub(super) fn repeat(message: &Value, repeated: &Repeated, headers: &mut HeaderMap) {
+    let method = message["method"].as_str().unwrap_or_default();
+    let mut put = |name: HeaderName, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(&encoded(text)) {
+            headers.insert(name, value);
+        }
+    };
+    put(HeaderName::from_static("mcp-method"), method);
+    let params = &message["params"];
+    let name = match method {
+        "tools/call" | "prompts/get" => &params["name"],
+        "resources/read" => &params["uri"],
+        _ => return,
+    };
+    let Some(name) = name.as_str() else { return };
+    put(HeaderName::from_static("mcp-name"), name);
+    if method != "tools/call" {
+        return;
+    }
+    for (path, header) in repeated.get(name).into_iter().flatten() {
+        let value = path.iter().try_fold(&params["arguments"], |value, key| value.get(key));
+        match value {
+            Some(Value::String(text)) => put(header.clone(), text),
+            Some(value @ (Value::Bool(_) | Value::Number(_))) => put(header.clone(), &value.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// Learns from a page of tools which arguments their calls repeat (`x-mcp-header`).
+pub(super) fn learn(page: &Value, repeated: &mut Repeated) {
+    for tool in page["tools"].as_array().into_iter().flatten() {
+        let Some(name) = tool["name"].as_str() else { continue };
+        let mut found = Vec::new();
+        collect(&tool["inputSchema"]["properties"], &mut Vec::new(), &mut found);
+        if found.is_empty() {
+            repeated.remove(name);
+        } else {
+            repeated.insert(name.to_owned(), found);
+        }
+    }
+}
+
+fn collect(properties: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, HeaderName)>) {
+    for (name, schema) in properties.as_object().into_iter().flatten() {
+        path.push(name.clone());
+        let header = schema["x-mcp-header"].as_str().filter(|header| !header.is_empty());
+        if let Some(Ok(header)) = header.map(|header| format!("mcp-param-{header}").parse()) {
+            found.push((path.clone(), header));
+        }
+        collect(&schema["properties"], path, found);
+        path.pop();
+    }
+}
+
+/// The text as a header carries it: as it is, or else in base 64 with a mark.
+fn encoded(text: &str) -> String {
+    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    if plain { text.to_owned() } else { format!("=?base64?{}?=", base64(text.as_bytes())) }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let at = |index: usize| u32::from(three.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit > three.len() { '=' } else { char::from(DIGITS[value as usize]) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_call_repeats_what_its_schema_marks() {
+        let mut repeated = Repeated::new();
+        let schema = json!({ "properties": {
+            "region": { "type": "string", "x-mcp-header": "Region" },
+            "deep": { "properties": { "n": { "type": "integer", "x-mcp-header": "N" } } },
+            "odd": { "x-mcp-header": "no token" },
+        } });
+        learn(&json!({ "tools": [{ "name": "t", "inputSchema": schema }] }), &mut repeated);
+        let arguments = json!({ "region": "Zürich", "deep": { "n": 3 }, "odd": 1 });
+        let call = json!({ "method": "tools/call", "params": { "name": "t", "arguments": arguments } });
+        let mut headers = HeaderMap::new();
+        repeat(&call, &repeated, &mut headers);
+        let get = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(get("mcp-method"), Some("tools/call"));
+        assert_eq!(get("mcp-name"), Some("t"));
+        assert_eq!(get("mcp-param-region"), Some("=?base64?WsO8cmljaA==?="));
+        assert_eq!(get("mcp-param-n"), Some("3"));
+        assert_eq!(headers.len(), 4);
+    }
+
+    #[test]
+    fn base_64_is_padded() {
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Who waits for which answer, and what becomes of each message of a server.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dormouse_types::CallEvent;
+use rmcp::RoleClient;
+use rmcp::model::{
+    CancelledNotification, CancelledNotificationParam, ClientRequest, CustomRequest, CustomResult, ErrorData,
+    GetExtensions, GetMeta, JsonRpcMessage, JsonRpcRequest, NumberOrString, PingRequest, RequestId,
+    ServerNotification, ServerRequest, ServerResult,
+};
+use rmcp::service::RxJsonRpcMessage;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use super::flights::{Flights, Method, Ticket};
+use super::noise::NoiseLog;
+use crate::error::CallError;
+
+/// What the transport and the connection above it share.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) flights: Flights,
+    pub(crate) noise: NoiseLog,
+    /// Counts the announcements that a list has changed.
+    pub(crate) list_changed: watch::Sender<u64>,
+    /// What the server answered to its greeting, member for member.
+    pub(crate) greeting: Mutex<Option<Value>>,
+}
+
+/// One message of the server, as rmcp takes it.
+pub(crate) type Incoming = RxJsonRpcMessage<RoleClient>;
+
+/// On what stream a message came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stream<'a> {
+    /// On the one for everything.
+    Shared,
+    /// On the one that answers a request; `None` if nobody gave it a ticket.
+    #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "pipes have one stream"))]
+    Answering(Option<&'a Arc<Ticket>>),
+}
+
+impl Wire {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            flights: Flights::default(),
+            noise: NoiseLog::default(),
+            list_changed: watch::Sender::new(0),
+            greeting: Mutex::new(None),
+        })
+    }
+
+    /// Notes a request that is about to be sent, since the answer may be faster than the next line
+    /// of whoever sends. Gives its ticket.
+    pub(crate) fn depart(&self, request: &JsonRpcRequest<ClientRequest>) -> Option<Arc<Ticket>> {
+        let method = match &request.request {
+            ClientRequest::InitializeRequest(_) => Method::Initialize,
+            _ => Method::Other,
+        };
+        let ticket = request.request.extensions().get::<Arc<Ticket>>().cloned();
+        let token = request.request.get_meta().get_progress_token().map(|token| token.0);
+        self.flights.depart(request.id.clone(), method, ticket.clone(), token);
+        ticket
+    }
+
+    /// Ends the wait for an answer that will not come. `None` when nobody waits.
+    pub(crate) fn fail(&self, id: RequestId, fault: CallError) -> Option<Incoming> {
+        let flight = self.flights.land(&id)?;
+        let error = ErrorData::internal_error(fault.to_string(), None);
+        if let Some(ticket) = flight.ticket {
+            ticket.set_fault(fault);
+        }
+        Some(JsonRpcMessage::error(error, Some(id)))
+    }
+
+    /// Reads one line: a message, a batch, or noise.
+    pub(super) fn read(&self, line: &[u8], batch: &mut VecDeque<Value>) -> Option<Incoming> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
+        // What cannot be a message is not parsed at all.
+        match line.first() {
+            Some(b'{' | b'[') => {}
+            None => return None,
+            Some(_) => {
+                self.noise.line(line);
+                return None;
+            }
+        }
+        match serde_json::from_slice(line) {
+            Ok(Value::Array(values)) if !values.is_empty() && values.iter().all(is_message) => {
+                batch.extend(values);
+                None
+            }
+            Ok(value) => self.accept(value, line, Stream::Shared),
+            Err(error) => {
+                let tail = &line[line.len().saturating_sub(256)..];
+                self.unreadable(line, tail, format!("it is no JSON: {error}"))
+            }
+        }
+    }
+
+    /// Takes one message in. `None` when it was served here, or was none.
+    pub(crate) fn accept(&self, value: Value, line: &[u8], stream: Stream<'_>) -> Option<Incoming> {
+        if !is_message(&value) {
+            self.noise.line(line);
+            return None;
+        }
+        let Value::Object(mut message) = value else { return None };
+        let id = message.remove("id").and_then(request_id);
+        match (message.remove("method"), id) {
+            (Some(Value::String(method)), Some(id)) => {
+                let mut request = request(method, message.remove("params"));
+                if let Stream::Answering(Some(ticket)) = stream {
+                    request.extensions_mut().insert(Arc::clone(ticket));
+                }
+                Some(JsonRpcMessage::request(request, id))
+            }
+            (Some(Value::String(method)), None) => {
+                self.notification(&method, message.remove("params"), stream)
+            }
+            (_, Some(id)) => self.answer(id, message, line),
+            (_, None) => {
+                // An error without a number: the server could not read something of ours.
+                self.noise.line(line);
+                None
+            }
+        }
+    }
+
+    fn answer(&self, id: RequestId, mut message: Map<String, Value>, line: &[u8]) -> Option<Incoming> {
+        let Some(flight) = self.flights.land(&id) else {
+            self.noise.stray(line);
+            return None;
+        };
+        if let Some(error) = message.remove("error") {
+            return Some(JsonRpcMessage::error(error_data(error), Some(id)));
+        }
+        let result = message.remove("result").unwrap_or(Value::Null);
+        let result = match flight.method {
+            Method::Initialize => {
+                *self.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone());
+                match serde_json::from_value(result.clone()) {
+                    Ok(greeting) => ServerResult::InitializeResult(greeting),
+                    Err(_) => ServerResult::CustomResult(CustomResult(result)),
+                }
+            }
+            Method::Other => ServerResult::CustomResult(CustomResult(result)),
+        };
+        Some(JsonRpcMessage::response(result, id))
+    }
+
+    /// Delivers a notification. Only what rmcp itself keeps track of is handed on.
+    fn notification(&self, method: &str, params: Option<Value>, stream: Stream<'_>) -> Option<Incoming> {
+        let params = params.unwrap_or(Value::Null);
+        match method {
+            "notifications/progress" => {
+                let token = params.get("progressToken").cloned().and_then(request_id)?;
+                let ticket = self.flights.by_token(&token)?;
+                ticket.back()?.notify(progress(&params)?);
+                None
+            }
+            "notifications/message" => {
+                let listeners = match stream {
+                    // It names no request: every caller of the moment gets it.
+                    Stream::Shared => self.flights.callers(),
+                    Stream::Answering(ticket) => ticket.into_iter().cloned().collect(),
+                };
+                for back in listeners.iter().filter_map(|ticket| ticket.back()) {
+                    back.notify(log(&params));
+                }
+                None
+            }
+            "notifications/tools/list_changed"
+            | "notifications/resources/list_changed"
+            | "notifications/prompts/list_changed" => {
+                self.list_changed.send_modify(|count| *count += 1);
+                None
+            }
+            "notifications/cancelled" => {
+                let id = params.get("requestId").cloned().and_then(request_id)?;
+                let reason = params.get("reason").and_then(Value::as_str).map(str::to_owned);
+                let params = CancelledNotificationParam::new(Some(id), reason);
+                let notification =
+                    ServerNotification::CancelledNotification(CancelledNotification::new(params));
+                Some(JsonRpcMessage::notification(notification))
+            }
+            _ => None,
+        }
+    }
+
+    /// Records a line that cannot be read, and ends the wait of whom it would have answered.
+    pub(super) fn unreadable(&self, head: &[u8], tail: &[u8], why: String) -> Option<Incoming> {
+        self.noise.line(head);
+        let id = answered(head, tail)?;
+        self.fail(id, CallError::Unreadable { why })
+    }
+}
+
+pub(crate) fn is_message(value: &Value) -> bool {
+    value.get("jsonrpc").and_then(Value::as_str) == Some("2.0")
+        && (value.get("method").is_some_and(Value::is_string)
+            || value.get("result").is_some()
+            || value.get("error").is_some())
+}
+
+/// A request's number; a text that is a number is one, as some servers write it.
+fn request_id(value: Value) -> Option<RequestId> {
+    match value {
+        Value::Number(number) => number.as_i64().map(NumberOrString::Number),
+        Value::String(text) => Some(match text.parse() {
+            Ok(number) => NumberOrString::Number(number),
+            Err(_) => NumberOrString::String(text.into()),
+        }),
+        _ => None,
+    }
+}
+
+/// The server's requests go on raw, but for `ping`, which rmcp answers also during the handshake.
+fn request(method: String, params: Option<Value>) -> ServerRequest {
+    if method == "ping" {
+        return ServerRequest::PingRequest(PingRequest::default());
+    }
+    ServerRequest::CustomRequest(CustomRequest::new(method, params))
+}
+
+fn error_data(error: Value) -> ErrorData {
+    serde_json::from_value(error.clone())
+        .unwrap_or_else(|_| ErrorData::internal_error(error.to_string(), None))
+}
+
+fn progress(params: &Value) -> Option<CallEvent> {
+    Some(CallEvent::Progress {
+        progress: params.get("progress")?.as_f64()?,
+        total: params.get("total").and_then(Value::as_f64),
+        message: params.get("message").and_then(Value::as_str).map(str::to_owned),
+    })
+}
+
+fn log(params: &Value) -> CallEvent {
+    CallEvent::Log {
+        level: params.get("level").and_then(Value::as_str).unwrap_or("info").to_owned(),
+        data: params.get("data").cloned().unwrap_or(Value::Null),
+    }
+}
+
+/// Whose answer an unreadable line is, as far as its two ends tell.
+///
+/// The number stands before the result or after it, as the line's writer orders its members.
+/// Only members outside of the result count, so nothing within a result is taken for a number.
+fn answered(head: &[u8], tail: &[u8]) -> Option<RequestId> {
+    let head = String::from_utf8_lossy(head);
+    let body = head.find("\"result\"").or_else(|| head.find("\"error\""))?;
+    let before = &head[..body];
+    if before.contains("\"method\"") {
+        return None;
+    }
+    if let Some(at) = before.find("\"id\"") {
+        return number_after(&before[at + 4..]).map(|(id, _)| id);
+    }
+    let tail = String::from_utf8_lossy(tail);
+    let at = tail.rfind("\"id\"")?;
+    let (id, rest) = number_after(&tail[at + 4..])?;
+    let rest = rest.trim();
+    (rest == "}" || rest.starts_with(",\"jsonrpc\"") || rest.starts_with(", \"jsonrpc\"")).then_some(id)
+}
+
+/// Reads `: 5` or `: "5"`.
+fn number_after(text: &str) -> Option<(RequestId, &str)> {
+    let text = text.trim_start().strip_prefix(':')?.trim_start();
+    let text = text.strip_prefix('"').unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number = text[..end].parse().ok()?;
+    let rest = &text[end..];
+    Some((NumberOrString::Number(number), rest.strip_prefix('"').unwrap_or(rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_types::{BackChannel, NoBackChannel};
+
+    use super::*;
+
+    fn depart(wire: &Wire, id: i64) -> Arc<Ticket> {
+        let ticket = Ticket::new(Some(Arc::new(NoBackChannel) as Arc<dyn BackChannel>));
+        wire.flights.depart(NumberOrString::Number(id), Method::Other, Some(Arc::clone(&ticket)), None);
+        ticket
+    }
+
+    #[test]
+    fn what_is_no_message_is_noise_and_gets_no_answer() {
+        let wire = Wire::new();
+        let mut batch = VecDeque::new();
+        let noise = [
+            "42",
+            "hello",
+            "[1, 2]",
+            "[]",
+            "{}",
+            "{\"method\": \"ping\", \"id\": 1}",
+            "{\"jsonrpc\": \"2.0\"}",
+            "{\"jsonrpc\": \"2.0\", \"error\": {\"code\": -32700, \"message\": \"?\"}, \"id\": null}",
+            "{broken",
+            "\u{fffd}\u{0}",
+        ];
+        for line in noise {
+            assert!(wire.read(line.as_bytes(), &mut batch).is_none(), "{line}");
+        }
+        assert!(batch.is_empty());
+        assert_eq!(wire.noise.read().lines, noise.len() as u64);
+        for quiet in ["", "  ", "\u{feff}"] {
+            assert!(wire.read(quiet.as_bytes(), &mut batch).is_none());
+        }
+        assert_eq!(wire.noise.read().lines, noise.len() as u64);
+    }
+
+    #[test]
+    fn a_second_answer_and_a_wrong_number_are_strays() {
+        let wire = Wire::new();
+        depart(&wire, 1);
+        let line = br#"{"jsonrpc":"2.0","id":1,"result":{"a":1}}"#;
+        assert!(wire.read(line, &mut VecDeque::new()).is_some());
+        assert!(wire.read(line, &mut VecDeque::new()).is_none());
+        assert_eq!((wire.noise.read().lines, wire.noise.read().strays), (0, 1));
+    }
+
+    #[test]
+    fn results_pass_raw() {
+        let wire = Wire::new();
+        depart(&wire, 7);
+        let line = br#"{"jsonrpc":"2.0","id":"7","result":{"content":[{"type":"x","y":1}],"z":2}}"#;
+        let message = wire.read(line, &mut VecDeque::new()).unwrap();
+        let (result, _) = message.into_response().unwrap();
+        let ServerResult::CustomResult(CustomResult(value)) = result else { panic!() };
+        assert_eq!(value, serde_json::json!({"content": [{"type": "x", "y": 1}], "z": 2}));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_fails_its_call_at_once() {
+        let wire = Wire::new();
+        let ticket = depart(&wire, 3);
+        let line = br#"{"jsonrpc":"2.0","id":3,"result":{"content":[],"structuredContent":NaN}}"#;
+        let message = wire.read(line, &mut VecDeque::new()).unwrap();
+        assert!(message.into_error().is_some());
+        let Some(CallError::Unreadable { why }) = ticket.take_fault() else { panic!() };
+        assert!(why.contains("no JSON"), "{why}");
+    }
+
+    #[test]
+    fn a_batch_is_its_messages() {
+        let wire = Wire::new();
+        let mut batch = VecDeque::new();
+        let line = br#"[{"jsonrpc":"2.0","id":1,"result":1},{"jsonrpc":"2.0","method":"ping","id":9}]"#;
+        assert!(wire.read(line, &mut batch).is_none());
+        assert_eq!(batch.len(), 2);
+    }
+
+    #[test]
+    fn the_number_of_an_overlong_answer_is_read_from_either_end() {
+        let check = |head: &str, tail: &str, expected: Option<i64>| {
+            let id = answered(head.as_bytes(), tail.as_bytes());
+            assert_eq!(id, expected.map(NumberOrString::Number), "{head} … {tail}");
+        };
+        check(r#"{"jsonrpc":"2.0","id":5,"result":{"content":[{"id":9"#, r#""id":8}}"#, Some(5));
+        check(r#"{"jsonrpc": "2.0", "id": "5", "result": "#, "", Some(5));
+        check(r#"{"result":{"content":["#, r#"aaa"]},"jsonrpc":"2.0","id":6}"#, Some(6));
+        check(r#"{"result":{"content":["#, r#"aaa"]}, "id": 6, "jsonrpc": "2.0"}"#, Some(6));
+        check(r#"{"result":{"content":["#, r#"{"id":6}]},"jsonrpc":"2.0"}"#, None);
+        check(r#"{"jsonrpc":"2.0","id":5,"method":"x","params":{"result":1"#, "", None);
+        check("xxxxxxxx", "\"id\":5}", None);
+    }
+}

@@ -1,0 +1,326 @@
+//! Servers that misbehave, and that nothing which they say is lost.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use dormouse_protocol::{CallError, Exit, Phase, SignInError, Signer, StartFault};
+use dormouse_types::{BackChannel, CallEvent, CallResult, Outcome, RemoteTransport};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Asked, LONG, Listener, Scripted, arguments, endpoint, events, nobody, open, open_error, page, tool,
+};
+
+async fn call(server: &Scripted) -> Result<CallResult, CallError> {
+    let connection = open(&server.endpoint()).await;
+    connection.call(&tool("act"), &arguments(json!({})), LONG, &nobody()).await
+}
+
+/// How a server fails to start that answers everything so.
+async fn start(answer: impl Fn(&Asked) -> String + Send + Sync + 'static) -> String {
+    let server = Scripted::start(move |asked, stream| {
+        let _ = stream.write_all(answer(asked).as_bytes());
+    });
+    let error = open_error(&server.endpoint(), LONG).await;
+    let told = dormouse_types::chain(&error);
+    assert!(!told.contains("hidden"), "{told}");
+    told
+}
+
+fn odd() -> Value {
+    json!({
+        "content": [{ "type": "hologram", "x": 1 }, { "type": "text", "text": "a", "unknown": { "b": null } }],
+        "structuredContent": [1, "two", null],
+        "isError": false,
+        "_meta": { "m": 1 },
+        "extra": { "deep": [true] },
+    })
+}
+
+#[tokio::test]
+async fn nothing_is_lost_over_json_and_events() {
+    let as_json = Scripted::calls(|asked| asked.result(&odd()));
+    let as_events = Scripted::calls(|asked| events(&[&asked.message(&odd())]));
+    for server in [as_json, as_events] {
+        let result = call(&server).await.unwrap();
+        assert_eq!(Value::Array(result.content.clone()), odd()["content"]);
+        assert_eq!(result.structured_content, Some(odd()["structuredContent"].clone()));
+        assert_eq!(Value::Object(result.rest), json!({ "_meta": { "m": 1 }, "extra": { "deep": [true] } }));
+        let connection = open(&server.endpoint()).await;
+        assert_eq!(connection.features().tools[0].rest["unknown"], json!([1]));
+    }
+}
+
+#[tokio::test]
+async fn what_comes_before_the_answer_reaches_its_caller() {
+    let server = Scripted::calls(|asked| {
+        let token = &asked.body["params"]["_meta"]["progressToken"];
+        let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress",
+            "params": { "progressToken": token, "progress": 0.5 } });
+        let log = json!({ "jsonrpc": "2.0", "method": "notifications/message",
+            "params": { "level": "warning", "data": { "odd": 1 } } });
+        events(&[&progress.to_string(), &log.to_string(), &asked.message(&json!({ "content": [] }))])
+    });
+    let connection = open(&server.endpoint()).await;
+    let listener = Arc::new(Listener::default());
+    let back: Arc<dyn BackChannel> = listener.clone();
+    connection.call(&tool("act"), &arguments(json!({})), LONG, &back).await.unwrap();
+    let expected = [
+        CallEvent::Progress { progress: 0.5, total: None, message: None },
+        CallEvent::Log { level: "warning".to_owned(), data: json!({ "odd": 1 }) },
+    ];
+    assert_eq!(*listener.events.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_question_reaches_the_call_on_whose_stream_it_comes() {
+    let answers = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let heard = Arc::clone(&answers);
+    let server = Scripted::start(move |asked, stream| {
+        if asked.method() != "tools/call" {
+            if asked.body["id"].as_str().is_some_and(|id| id.starts_with('q')) {
+                heard.lock().unwrap().push(asked.body.clone());
+            }
+            let _ = stream.write_all(asked.usual().as_bytes());
+            return;
+        }
+        let id = format!("q{}", asked.body["id"]);
+        let question = json!({ "jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": {} });
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let _ = stream.write_all(format!("{head}data: {question}\n\n").as_bytes());
+        let _ = stream.flush();
+        while !heard.lock().unwrap().iter().any(|answer| answer["id"] == id) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let answer = asked.message(&json!({ "content": [] }));
+        let _ = stream.write_all(format!("data: {answer}\n\n").as_bytes());
+    });
+    let connection = open(&server.endpoint()).await;
+    let other: Arc<dyn BackChannel> = Arc::new(Listener::default());
+    let asked: Arc<dyn BackChannel> =
+        Arc::new(Listener { answer: Some(json!({ "action": "accept" })), ..Listener::default() });
+    let (act, none) = (tool("act"), arguments(json!({})));
+    let (one, two) =
+        tokio::join!(connection.call(&act, &none, LONG, &asked), connection.call(&act, &none, LONG, &other));
+    assert!(one.is_ok() && two.is_ok());
+    let answers = answers.lock().unwrap();
+    assert_eq!(answers.len(), 2);
+    assert!(answers.iter().any(|answer| answer["result"]["action"] == "accept"));
+    assert!(answers.iter().any(|answer| answer["error"]["code"] == -32601));
+}
+
+#[tokio::test]
+async fn a_page_is_no_server() {
+    let told = start(|_| page("200 OK", "text/html; charset=utf-8", "<html>")).await;
+    assert!(told.contains("`text/html`, not MCP"), "{told}");
+    let told = start(|_| page("404 Not Found", "text/html", "<html>secret")).await;
+    assert!(told.contains("404") && told.contains("`text/html`") && !told.contains("secret"), "{told}");
+    let told = start(|_| page("200 OK", "application/json", "{]")).await;
+    assert!(told.contains("no JSON"), "{told}");
+}
+
+#[tokio::test]
+async fn redirects_stay_at_home_and_have_an_end() {
+    let to = |place: &str| page(&format!("307 Temporary Redirect\r\nlocation: {place}"), "", "");
+    let told = start(move |_| to("/mcp?key=hidden")).await;
+    assert!(told.contains("again and again"), "{told}");
+    let told = start(move |_| to("http://127.0.0.2/mcp?key=hidden")).await;
+    assert!(told.contains("do not leave their origin"), "{told}");
+    let server = Scripted::start(move |asked, stream| {
+        let answer = if asked.path.starts_with("/mcp/") { asked.usual() } else { to("/mcp/") };
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    assert_eq!(open(&server.endpoint()).await.features().tools.len(), 1);
+}
+
+#[tokio::test]
+async fn another_revision_is_named() {
+    let told = start(|asked| match asked.method() {
+        "initialize" => asked.result(&json!({ "protocolVersion": "2031-01-01", "capabilities": {} })),
+        _ => asked.usual(),
+    })
+    .await;
+    assert!(told.contains("`2031-01-01`"), "{told}");
+}
+
+#[tokio::test]
+async fn nothing_there_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = open_error(&endpoint(&format!("http://127.0.0.1:{port}/?key=hidden")), LONG).await;
+    assert_eq!(error.phase, Phase::Handshake);
+    let StartFault::Unreachable { why } = &error.fault else { panic!("{error:?}") };
+    assert!(why.contains("refused") && !why.contains("hidden"), "{why}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_at_first_is_greeted_as_before() {
+    let server = Scripted::start(|asked, stream| match asked.method() {
+        "server/discover" => std::thread::sleep(LONG),
+        _ => drop(stream.write_all(asked.usual().as_bytes())),
+    });
+    let connection = open(&server.endpoint()).await;
+    assert_eq!(connection.features().title.as_deref(), Some("Scripted"));
+    let silent = Scripted::start(|_, _| std::thread::sleep(LONG));
+    let error = open_error(&silent.endpoint(), Duration::from_millis(200)).await;
+    assert!(matches!(error.fault, StartFault::TimedOut { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_leaves_the_outcome_unknown() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\n";
+    for answer in [half, stream, ""] {
+        let server = Scripted::calls(move |_| answer.to_owned());
+        let error = call(&server).await.unwrap_err();
+        assert!(matches!(error, CallError::Broken { .. }), "{error}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert_eq!(server.count("tools/call"), 1, "it is not sent twice");
+    }
+}
+
+#[tokio::test]
+async fn a_gigabyte_is_cut_off() {
+    for kind in ["application/json", "text/event-stream"] {
+        let written = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&written);
+        let server = Scripted::start(move |asked, stream| {
+            if asked.method() != "tools/call" {
+                let _ = stream.write_all(asked.usual().as_bytes());
+                return;
+            }
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\ndata: \"");
+            let _ = stream.write_all(head.as_bytes());
+            let chunk = vec![b'x'; 1 << 20];
+            while counted.load(Ordering::Relaxed) < 1 << 30 && stream.write_all(&chunk).is_ok() {
+                counted.fetch_add(chunk.len(), Ordering::Relaxed);
+            }
+        });
+        let error = call(&server).await.unwrap_err();
+        assert!(matches!(error, CallError::Unreadable { .. }), "{error}");
+        assert!(written.load(Ordering::Relaxed) < 64 << 20);
+    }
+    let server = Scripted::calls(|_| {
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1073741824\r\n\r\n{".to_owned()
+    });
+    assert!(matches!(call(&server).await.unwrap_err(), CallError::Unreadable { .. }));
+}
+
+#[tokio::test]
+async fn a_lost_session_is_replaced_once_and_the_call_sent_again() {
+    let greeted = Arc::new(AtomicUsize::new(0));
+    let forgetful = |forgets: usize| {
+        let greeted = Arc::clone(&greeted);
+        greeted.store(0, Ordering::Relaxed);
+        Scripted::start(move |asked, stream| {
+            if asked.method() == "initialize" {
+                greeted.fetch_add(1, Ordering::Relaxed);
+            }
+            let lost = asked.method() == "tools/call" && greeted.load(Ordering::Relaxed) <= forgets;
+            let answer = match asked.method() {
+                "tools/call" if lost => page("404 Not Found", "", ""),
+                "tools/call" => asked.result(&json!({ "content": [] })),
+                _ => asked.usual(),
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        })
+    };
+    let server = forgetful(1);
+    let connection = open(&server.endpoint()).await;
+    let heard = *connection.list_changed().borrow();
+    connection.call(&tool("act"), &arguments(json!({})), LONG, &nobody()).await.unwrap();
+    assert_eq!((server.count("initialize"), server.count("tools/call")), (2, 2));
+    assert!(*connection.list_changed().borrow() > heard, "the lists are read again");
+    let server = forgetful(9);
+    let error = call(&server).await.unwrap_err();
+    assert!(matches!(error, CallError::Status { status: 404, .. }), "{error}");
+    assert_eq!((error.outcome(), server.count("tools/call")), (Outcome::Failed, 2));
+}
+
+#[tokio::test]
+async fn a_status_says_what_may_have_happened() {
+    let answer = |status: &'static str| Scripted::calls(move |_| page(status, "text/plain", "busy"));
+    let error = call(&answer("503 Service Unavailable")).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server answered with HTTP status 503: busy");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let error = call(&answer("429 Too Many Requests")).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Failed);
+    let refused = Scripted::calls(|asked| {
+        let error = json!({ "code": -32602, "message": "no", "data": 1 });
+        let body = json!({ "jsonrpc": "2.0", "id": asked.body["id"], "error": error });
+        page("400 Bad Request", "application/json", &body.to_string())
+    });
+    let error = call(&refused).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { code: -32602, .. }), "{error}");
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    given: AtomicUsize,
+}
+
+#[async_trait]
+impl Signer for Keys {
+    async fn token(&self) -> Result<Option<String>, SignInError> {
+        Ok(Some(format!("key-{}", self.given.load(Ordering::Relaxed))))
+    }
+
+    async fn refused(&self, token: Option<&str>, challenge: Option<&str>) -> Result<bool, SignInError> {
+        assert_eq!((token, challenge), (Some("key-0"), Some("Bearer scope=\"x\"")));
+        self.given.store(1, Ordering::Relaxed);
+        Ok(true)
+    }
+}
+
+#[tokio::test]
+async fn a_demand_to_sign_in_goes_through_the_signer() {
+    let guarded = || {
+        Scripted::start(|asked, stream| {
+            let answer = match asked.header("authorization") {
+                Some("Bearer key-1") => asked.usual(),
+                _ => page("401 Unauthorized\r\nwww-authenticate: Bearer scope=\"x\"", "", ""),
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        })
+    };
+    let server = guarded();
+    let error = open_error(&server.endpoint(), LONG).await;
+    assert!(matches!(error.fault, StartFault::SignIn(SignInError::Refused { status: 401 })), "{error:?}");
+    assert_eq!(server.seen.lock().unwrap().len(), 1, "it is not asked again");
+    let mut signed = guarded().endpoint();
+    signed.signer = Some(Arc::new(Keys::default()));
+    assert_eq!(open(&signed).await.features().tools.len(), 1);
+}
+
+#[tokio::test]
+async fn headers_go_with_every_request_and_show_nowhere() {
+    let server = Scripted::start(|asked, stream| {
+        let _ = stream.write_all(asked.usual().as_bytes());
+    });
+    let mut endpoint = server.endpoint();
+    endpoint.headers.0.insert("X-Key".to_owned(), "hidden".to_owned());
+    let connection = open(&endpoint).await;
+    assert_eq!(connection.close(Duration::from_secs(20)).await, Exit::Closed);
+    let seen = server.seen.lock().unwrap();
+    assert!(seen.iter().all(|asked| asked.header("x-key") == Some("hidden")));
+    assert!(seen.iter().any(|asked| asked.verb == "DELETE"), "the session is given back");
+    assert!(!format!("{endpoint:?} {connection:?}").contains("hidden"));
+}
+
+#[tokio::test]
+async fn an_address_elsewhere_is_not_posted_to() {
+    let server = Scripted::start(|_, stream| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let event = "event: endpoint\ndata: http://127.0.0.2/m\n\n";
+        let _ = stream.write_all(format!("{head}{event}").as_bytes());
+    });
+    let mut endpoint = server.endpoint();
+    endpoint.transport = RemoteTransport::Sse;
+    let begun = Instant::now();
+    let told = dormouse_types::chain(&open_error(&endpoint, LONG).await);
+    assert!(told.contains("another origin"), "{told}");
+    assert!(begun.elapsed() < LONG);
+}
