@@ -171,7 +171,7 @@ async fn of_agents() -> Result<Value, Box<dyn Error>> {
             });
             let mut tool = Tool::new(name.parse()?, schema);
             tool.description = Some(description);
-            tool.output_schema = Some(output);
+            tool.output_schema = Some(output.into());
             Ok(tool)
         };
         made_of(scope, number, "", tool)

@@ -60,7 +60,7 @@ fn offer(candidate: &Candidate) -> Offer {
     Offer {
         name: candidate.full_name.clone(),
         description: cut(description.trim(), DESCRIPTION_BYTES).to_owned(),
-        parameters: inlined(&tool.input_schema),
+        parameters: inlined(&tool.input_schema.value()),
     }
 }
 

@@ -155,7 +155,7 @@ impl Repairer {
         let mut work = Work { compiled: &compiled, root: Value::Object(arguments), receipts: Vec::new() };
         if !work.is_valid() {
             work.unwrap();
-            work.fix("", &tool.input_schema, 0);
+            work.fix("", &compiled.schema, 0);
             let problems = compiled.problems(&work.root);
             if !problems.is_empty() {
                 return Err(InvalidArguments { problems });

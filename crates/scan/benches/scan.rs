@@ -125,18 +125,18 @@ fn compare(paths: &[PathBuf], scanned: &[Scanned], python: &[Value]) {
                 "{}",
                 path.display()
             );
-            let properties = tool.input_schema["properties"].as_object().expect("properties");
+            let schema = tool.input_schema.value();
+            let properties = schema["properties"].as_object().expect("properties");
             let params = found[2].as_array().expect("parameters");
             assert_eq!(properties.len(), params.len(), "{}: {}", path.display(), tool.name);
             for ((name, property), param) in properties.iter().zip(params) {
                 assert_eq!(param[0], name.as_str(), "{}: {}", path.display(), tool.name);
-                let required =
-                    tool.input_schema["required"].as_array().is_some_and(|names| names.contains(&param[0]));
+                let required = schema["required"].as_array().is_some_and(|names| names.contains(&param[0]));
                 assert_eq!(param[2], !required, "{}: {}.{name}", path.display(), tool.name);
                 let kind = scripts::kind(param[1].as_str().unwrap_or_default());
                 assert_eq!(
                     kind,
-                    type_of(property, &tool.input_schema),
+                    type_of(property, &schema),
                     "{}: {}.{name} {}",
                     path.display(),
                     tool.name,

@@ -3,6 +3,7 @@
 //! Reading JSON again took most of a restart with ten thousand scripts. This form needs no
 //! looking ahead and no unescaping, and each value is made once.
 
+use dormouse_types::Json;
 use serde_json::{Map, Number, Value};
 
 /// Deeper values are never written: the scan bounds its schemas far below.
@@ -192,6 +193,51 @@ impl<'b> Reader<'b> {
         self.within(0)
     }
 
+    /// A value as its text, without a tree in between.
+    pub(crate) fn json(&mut self) -> Option<Json> {
+        let mut text = String::new();
+        self.text_within(0, &mut text)?;
+        Json::from_text(text)
+    }
+
+    fn text_within(&mut self, depth: usize, out: &mut String) -> Option<()> {
+        if depth > DEPTH {
+            return None;
+        }
+        match self.byte()? {
+            b'n' => out.push_str("null"),
+            b'f' => out.push_str("false"),
+            b't' => out.push_str("true"),
+            b'i' => out.push_str(&self.signed()?.to_string()),
+            b'd' => out.push_str(self.str()?),
+            b's' => quote(self.str()?, out)?,
+            b'a' => {
+                out.push('[');
+                for index in 0..self.length()? {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    self.text_within(depth + 1, out)?;
+                }
+                out.push(']');
+            }
+            b'o' => {
+                out.push('{');
+                for index in 0..self.length()? {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    quote(self.str()?, out)?;
+                    out.push(':');
+                    self.text_within(depth + 1, out)?;
+                }
+                out.push('}');
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn within(&mut self, depth: usize) -> Option<Value> {
         if depth > DEPTH {
             return None;
@@ -210,6 +256,18 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// Writes a text as JSON does.
+fn quote(text: &str, out: &mut String) -> Option<()> {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::to_string(text).ok()?);
+    }
+    Some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,14 +281,18 @@ mod tests {
         writer.value(&value);
         let bytes = writer.into_bytes();
         let mut reader = Reader::new(&bytes);
-        assert_eq!(reader.value(), Some(value));
+        assert_eq!(reader.value(), Some(value.clone()));
         assert!(reader.is_empty());
+        let text = Reader::new(&bytes).json().unwrap();
+        assert_eq!(text.text(), value.to_string());
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_are_a_value_or_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Reader::new(&bytes).value();
+            let value = Reader::new(&bytes).value();
+            let text = Reader::new(&bytes).json();
+            prop_assert!(text.is_none() || value.is_some());
         }
     }
 }

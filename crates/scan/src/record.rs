@@ -213,9 +213,9 @@ fn write_features(out: &mut Writer, features: &Features) {
         out.text(tool.name.as_str());
         out.option(tool.title.as_deref(), Writer::text);
         out.option(tool.description.as_deref(), Writer::text);
-        out.value(&tool.input_schema);
-        out.option(tool.output_schema.as_ref(), Writer::value);
-        out.option(tool.annotations.as_ref(), Writer::value);
+        out.value(&tool.input_schema.value());
+        out.option(tool.output_schema.as_ref(), |out, schema| out.value(&schema.value()));
+        out.option(tool.annotations.as_ref(), |out, hints| out.value(&hints.value()));
         out.map(&tool.rest);
     });
     out.list(&features.resources, |out, resource| {
@@ -246,9 +246,9 @@ fn read_features(from: &mut Reader<'_>) -> Option<Features> {
                 name: ToolName::try_new(from.str()?).ok()?,
                 title: from.option(Reader::text)?,
                 description: from.option(Reader::text)?,
-                input_schema: from.value()?,
-                output_schema: from.option(Reader::value)?,
-                annotations: from.option(Reader::value)?,
+                input_schema: from.json()?,
+                output_schema: from.option(Reader::json)?,
+                annotations: from.option(Reader::json)?,
                 rest: from.map()?,
             })
         })?,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ToolName;
+use crate::{Json, ToolName};
 
 /// One tool, as `tools/list` gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,13 +21,13 @@ pub struct Tool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// JSON Schema (draft 2020-12) of its arguments; an object.
-    pub input_schema: Value,
+    pub input_schema: Json,
     /// JSON Schema of its structured result, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_schema: Option<Value>,
+    pub output_schema: Option<Json>,
     /// Hints such as `readOnlyHint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub annotations: Option<Value>,
+    pub annotations: Option<Json>,
     /// Every other member, as it came (`_meta`, `icons`, `execution`, …).
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -35,12 +35,12 @@ pub struct Tool {
 
 impl Tool {
     /// A tool with a name and an input schema, and nothing else.
-    pub fn new(name: ToolName, input_schema: Value) -> Self {
+    pub fn new(name: ToolName, input_schema: impl Into<Json>) -> Self {
         Self {
             name,
             title: None,
             description: None,
-            input_schema,
+            input_schema: input_schema.into(),
             output_schema: None,
             annotations: None,
             rest: Map::new(),
@@ -49,7 +49,7 @@ impl Tool {
 
     /// A hint of its annotations, such as `readOnlyHint`; `None` when it is not given.
     pub fn hint(&self, name: &str) -> Option<bool> {
-        self.annotations.as_ref()?.get(name)?.as_bool()
+        self.annotations.as_ref()?.value().get(name)?.as_bool()
     }
 
     /// Whether a call may be made twice without harm, by its own word.

@@ -18,6 +18,7 @@ mod chain;
 mod conversation;
 mod event;
 mod feature;
+mod json;
 mod name;
 mod server;
 mod status;
@@ -32,6 +33,7 @@ pub use feature::{
     Confidence, Doubt, Drift, DriftKind, FeatureSource, Features, Prompt, Resource, ResourceTemplate, Tool,
     ToolSettings,
 };
+pub use json::Json;
 pub use name::{AgentId, InvalidName, Scope, ServerKey, ServerName, SessionId, ToolKey, ToolName};
 pub use server::{
     Auth, Env, Idle, Launch, Limits, Origin, PythonNeeds, Remote, RemoteTransport, ServerConfig, Timing,

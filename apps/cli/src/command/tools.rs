@@ -1,5 +1,6 @@
 //! `tools`: finding them and calling them.
 
+use dormouse::Json;
 use dormouse_http::wire::{CallBody, CallReply, FoundTool, ToolItem};
 use serde_json::Value;
 
@@ -58,7 +59,7 @@ fn found(output: &Output, tools: Vec<FoundTool>) -> Result<(), Failure> {
 }
 
 fn shown(output: &Output, tool: ToolItem<'static>) -> Result<(), Failure> {
-    let pretty = |schema: &Value| serde_json::to_string_pretty(schema).unwrap_or_default();
+    let pretty = |schema: &Json| serde_json::to_string_pretty(&schema.value()).unwrap_or_default();
     output.facts(vec![
         ("name", tool.full_name.to_string()),
         ("title", tool.title.as_deref().unwrap_or_default().to_owned()),
@@ -125,7 +126,7 @@ async fn schema(run: &Run, hub: &mut HubClient, tool: &str, server: Option<&str>
         item = hub.get(&path).await;
     }
     match item {
-        Ok(item) => Ok(item.schema.into_owned()),
+        Ok(item) => Ok(item.schema.value()),
         Err(failure) if failure.exit() == Exit::Unknown => Ok(Value::Null),
         Err(failure) => Err(failure),
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dormouse::Json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -24,7 +25,7 @@ pub struct ServerTool<'a> {
     /// JSON Schema of its arguments.
     #[serde(rename = "inputSchema")]
     #[schema(value_type = Object)]
-    pub input_schema: Cow<'a, Value>,
+    pub input_schema: Cow<'a, Json>,
     /// Its name that is unique in this context.
     #[schema(value_type = String)]
     pub full_name: Cow<'a, str>,
@@ -35,7 +36,7 @@ impl<'a> From<&'a ToolRef> for ServerTool<'a> {
         let of = tool.tool();
         Self {
             name: Cow::Borrowed(of.name.as_str()),
-            description: Cow::Borrowed(of.description.as_deref().unwrap_or_default()),
+            description: Cow::Borrowed(tool.description().unwrap_or_default()),
             input_schema: Cow::Borrowed(&of.input_schema),
             full_name: Cow::Borrowed(tool.full_name()),
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dormouse::Json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -25,7 +26,7 @@ pub struct ToolItem<'a> {
     pub description: Cow<'a, str>,
     /// JSON Schema of its arguments.
     #[schema(value_type = Object)]
-    pub schema: Cow<'a, Value>,
+    pub schema: Cow<'a, Json>,
     /// Its name that is unique in this context.
     #[schema(value_type = String)]
     pub full_name: Cow<'a, str>,
@@ -36,11 +37,11 @@ pub struct ToolItem<'a> {
     /// JSON Schema of its structured result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub output_schema: Option<Cow<'a, Value>>,
+    pub output_schema: Option<Cow<'a, Json>>,
     /// Hints such as `readOnlyHint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub annotations: Option<Cow<'a, Value>>,
+    pub annotations: Option<Cow<'a, Json>>,
 }
 
 impl<'a> From<&'a ToolRef> for ToolItem<'a> {
@@ -49,7 +50,7 @@ impl<'a> From<&'a ToolRef> for ToolItem<'a> {
         Self {
             server_name: Cow::Borrowed(tool.server_name()),
             tool_name: Cow::Borrowed(of.name.as_str()),
-            description: Cow::Borrowed(of.description.as_deref().unwrap_or_default()),
+            description: Cow::Borrowed(tool.description().unwrap_or_default()),
             schema: Cow::Borrowed(&of.input_schema),
             full_name: Cow::Borrowed(tool.full_name()),
             title: of.title.as_deref().map(Cow::Borrowed),
@@ -70,7 +71,7 @@ pub struct FoundTool {
     pub description: String,
     /// JSON Schema of its arguments.
     #[schema(value_type = Object)]
-    pub schema: Value,
+    pub schema: Json,
     /// How well it fits; comparable within one search only.
     pub score: f64,
     /// Its name that is unique in this context.

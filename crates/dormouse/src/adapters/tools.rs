@@ -31,7 +31,7 @@ pub fn tools(format: Format, scope: &Scope, tools: &[ToolRef]) -> Value {
                 json!({
                     "name": tool.full_name(),
                     "description": description(tool),
-                    "input_schema": plain_object(&tool.tool().input_schema),
+                    "input_schema": plain_object(&tool.tool().input_schema.value()),
                 })
             })
             .collect(),
@@ -44,7 +44,7 @@ pub fn tools(format: Format, scope: &Scope, tools: &[ToolRef]) -> Value {
         }
         Format::Ollama => each
             .map(|tool| {
-                let parameters = plain_object(&inlined(&tool.tool().input_schema));
+                let parameters = plain_object(&inlined(&tool.tool().input_schema.value()));
                 let function = function(tool.full_name(), &description(tool), parameters);
                 json!({ "type": "function", "function": function })
             })
@@ -55,7 +55,7 @@ pub fn tools(format: Format, scope: &Scope, tools: &[ToolRef]) -> Value {
 
 fn openai(tool: &ToolRef) -> Map<String, Value> {
     let description = cut(&description(tool), OPENAI_DESCRIPTION);
-    function(tool.full_name(), &description, plain_object(&tool.tool().input_schema))
+    function(tool.full_name(), &description, plain_object(&tool.tool().input_schema.value()))
 }
 
 fn function(name: &str, description: &str, parameters: Map<String, Value>) -> Map<String, Value> {
@@ -68,7 +68,7 @@ fn function(name: &str, description: &str, parameters: Map<String, Value>) -> Ma
 
 fn declaration(tool: &ToolRef) -> Value {
     let mut declaration = json!({ "name": gemini::name(tool.full_name()), "description": description(tool) });
-    if let Some(parameters) = gemini::parameters(&tool.tool().input_schema) {
+    if let Some(parameters) = gemini::parameters(&tool.tool().input_schema.value()) {
         declaration["parameters"] = parameters;
     }
     declaration
@@ -83,7 +83,7 @@ fn langchain(tool: &ToolRef, scope: &Scope) -> Value {
     json!({
         "name": tool.full_name(),
         "description": description(tool),
-        "args_schema": plain_object(&tool.tool().input_schema),
+        "args_schema": plain_object(&tool.tool().input_schema.value()),
         "metadata": {
             "server_name": tool.server_name(),
             "tool_name": tool.tool().name,

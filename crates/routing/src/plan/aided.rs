@@ -152,7 +152,7 @@ fn without_unasked(
     question: &Question<'_>,
     repairer: &Repairer,
 ) -> (Arguments, Vec<Receipt>) {
-    let schema = &candidate.tool.input_schema;
+    let schema = candidate.tool.input_schema.value();
     let required: Vec<&str> = schema
         .get("required")
         .and_then(Value::as_array)

@@ -69,7 +69,8 @@ pub(crate) fn fit(reading: &Reading<'_>, candidate: &Candidate, now: DateTime) -
         name.contains(&word.stem)
             || said.first().is_some_and(|first| first.range == word.range) && resembles(word)
     };
-    let parameters = Parameters::of(&tool.input_schema);
+    let schema = tool.input_schema.value();
+    let parameters = Parameters::of(&schema);
     let filled = fill(reading, &parameters, now, ToolWords { names: &names, resembles: &resembles });
 
     let implied = reading.implied_stems();

@@ -555,7 +555,7 @@ fn what_can_destroy_needs_a_better_fit() {
         let mut candidates = index.search(query, &Scope::Store, MAX_CANDIDATES);
         candidates.retain(|candidate| candidate.key.tool.as_str() == "git_commit");
         let mut tool = (*candidates[0].tool).clone();
-        tool.annotations = hint.then(|| json!({"destructiveHint": true}));
+        tool.annotations = hint.then(|| json!({"destructiveHint": true}).into());
         candidates[0].tool = Arc::new(tool);
         decide(query, &candidates, &Repairer::new(), now).plan
     };

@@ -184,9 +184,9 @@ fn chosen(fits: &[(usize, Fit)]) -> Option<&(usize, Fit)> {
 
 /// Asks for arguments by name, with what the tool says about them.
 fn question(candidate: &Candidate, missing: &[String]) -> String {
+    let schema = candidate.tool.input_schema.value();
     let describe = |name: &String| {
-        let description =
-            candidate.tool.input_schema.pointer(&format!("/properties/{}/description", escaped(name)));
+        let description = schema.pointer(&format!("/properties/{}/description", escaped(name)));
         match description.and_then(serde_json::Value::as_str) {
             Some(text) => format!("`{name}` ({})", cut(text.trim(), 200).trim_end_matches('.')),
             None => format!("`{name}`"),

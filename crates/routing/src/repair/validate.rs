@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dormouse_types::Json;
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
@@ -19,14 +20,16 @@ const MAX_PROBLEMS: usize = 20;
 
 /// A schema with its validator.
 pub(super) struct Compiled {
+    text: Json,
     pub(super) schema: Value,
     /// `None` when the schema is broken, or refers to something outside of itself.
     validator: Option<Validator>,
 }
 
 impl Compiled {
-    fn new(schema: &Value) -> Self {
-        Self { schema: schema.clone(), validator: jsonschema::validator_for(schema).ok() }
+    fn new(text: &Json) -> Self {
+        let schema = text.value();
+        Self { text: text.clone(), validator: jsonschema::validator_for(&schema).ok(), schema }
     }
 
     pub(super) fn is_valid(&self, value: &Value) -> bool {
@@ -83,11 +86,11 @@ impl fmt::Debug for Validators {
 }
 
 impl Validators {
-    pub(super) fn of(&self, schema: &Value) -> Arc<Compiled> {
-        let hash = self.hasher.hash_one(schema);
+    pub(super) fn of(&self, schema: &Json) -> Arc<Compiled> {
+        let hash = self.hasher.hash_one(schema.text());
         let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).by_hash.get(&hash).cloned();
         // The comparison costs microseconds and makes the hash a mere shortcut.
-        if let Some(known) = known.filter(|known| known.schema == *schema) {
+        if let Some(known) = known.filter(|known| known.text.text() == schema.text()) {
             return known;
         }
         let compiled = Arc::new(Compiled::new(schema));

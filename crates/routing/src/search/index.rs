@@ -327,7 +327,8 @@ fn embedding_of(server: &ServerKey, tool: &Tool, settings: Option<&ToolSettings>
     let description = settings.and_then(|settings| settings.description.as_deref());
     let description = description.or(tool.description.as_deref()).unwrap_or_default();
     add(text_stems(cut(description, MAX_DESCRIPTION_BYTES)), DESCRIPTION_WEIGHT);
-    let parameters = tool.input_schema.get("properties").and_then(Value::as_object);
+    let schema = tool.input_schema.value();
+    let parameters = schema.get("properties").and_then(Value::as_object);
     for (name, schema) in parameters.into_iter().flatten() {
         add(identifier_stems(name), PARAMETER_WEIGHT);
         let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What the independent fastmcp serves for a function, second to fourth generation.
 
-use dormouse_types::{Prompt, Resource, ResourceTemplate, Tool, ToolName};
+use dormouse_types::{Json, Prompt, Resource, ResourceTemplate, Tool, ToolName};
 use serde_json::{Map, Value, json};
 
 use super::docstring;
@@ -181,8 +181,8 @@ pub(super) fn tool<'a>(
     let mut tool = Tool::new(ToolName::try_new(&name).ok()?, input_schema);
     tool.title = title;
     tool.description = description;
-    tool.output_schema = output_schema;
-    tool.annotations = annotations;
+    tool.output_schema = output_schema.map(Json::from);
+    tool.annotations = annotations.map(Json::from);
     put_meta(&mut tool.rest, meta(options, sdk, reader));
     Some(tool)
 }

@@ -1,6 +1,6 @@
 //! The low-level `Server`: handlers that return literal `Tool(…)` values.
 
-use dormouse_types::{Prompt, Resource, ResourceTemplate, Tool, ToolName};
+use dormouse_types::{Json, Prompt, Resource, ResourceTemplate, Tool, ToolName};
 use serde_json::{Map, Value, json};
 
 use super::options::{Reader, put};
@@ -154,8 +154,9 @@ fn literal(listing: Listing, call: &Call, reader: &mut Reader<'_, '_>) -> Option
             let mut tool = Tool::new(ToolName::try_new(&name).ok()?, schema);
             tool.title = title;
             tool.description = description;
-            tool.output_schema = reader.json("outputSchema", either(call, "outputSchema", "output_schema"));
-            tool.annotations = annotations;
+            let output = reader.json("outputSchema", either(call, "outputSchema", "output_schema"));
+            tool.output_schema = output.map(Json::from);
+            tool.annotations = annotations.map(Json::from);
             Some(Target::Tool(Box::new(tool)))
         }
         Listing::Resources => {

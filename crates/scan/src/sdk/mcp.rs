@@ -1,6 +1,6 @@
 //! What the official SDK serves for a function, first and second generation.
 
-use dormouse_types::{Prompt, Resource, ResourceTemplate, Tool, ToolName};
+use dormouse_types::{Json, Prompt, Resource, ResourceTemplate, Tool, ToolName};
 use serde_json::{Map, Value, json};
 
 use super::family::{Sdk, is_context};
@@ -109,8 +109,8 @@ pub(super) fn tool<'a>(
     let mut tool = Tool::new(ToolName::try_new(&name).ok()?, input_schema);
     tool.title = title;
     tool.description = Some(description.or_else(|| subject.doc().map(str::to_owned)).unwrap_or_default());
-    tool.output_schema = output_schema;
-    tool.annotations = annotations;
+    tool.output_schema = output_schema.map(Json::from);
+    tool.annotations = annotations.map(Json::from);
     put_meta(&mut tool.rest, meta);
     Some(tool)
 }
