@@ -17,6 +17,7 @@ mod dump;
 mod embedded;
 mod key;
 pub mod mcp_json;
+pub mod mcpstore;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;

@@ -141,6 +141,17 @@ pub fn intake_text(text: &str) -> Result<Intake, IntakeError> {
     }
 }
 
+/// Takes servers from several maps of one input, each with its path.
+pub(crate) fn intake_maps<'a>(maps: impl IntoIterator<Item = (String, &'a Map<String, Value>)>) -> Intake {
+    let mut taking = Taking::default();
+    for (path, servers) in maps {
+        for (key, entry) in servers {
+            taking.entry(below(&path, key), key, &Tree::of(entry));
+        }
+    }
+    taking.taken
+}
+
 fn one_name(text: &str) -> Result<Intake, IntakeError> {
     let name =
         ServerName::try_new(text).map_err(|_| shape("the input", FORMS, &Tree::Leaf(Value::from(text))))?;

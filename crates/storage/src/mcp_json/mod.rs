@@ -48,11 +48,14 @@ use dormouse_types::ServerKey;
 use serde_json::Value;
 
 pub use expand::{MissingVariable, expand};
-pub(crate) use intake::fold_credentials;
 pub use intake::{Intake, IntakeEntry, IntakeError, intake, intake_text};
-pub(crate) use save::{Backup, read as read_file, replace_if};
+pub(crate) use intake::{fold_credentials, intake_maps};
+pub(crate) use reader::kind;
+pub(crate) use remote::{NamedTransport, inferred_transport, named_transport};
+pub(crate) use save::{Backup, LARGEST_OF_CLIENTS, read as read_file, read_up_to, replace_if, resolved};
 pub use save::{LoadError, SaveError};
 pub use server::{McpLaunch, McpServer, Settings};
+pub(crate) use splice::{applied, put_edit, remove_edit};
 
 /// The largest text that is read, in bytes: far more than a person writes.
 pub const LARGEST: usize = 4 << 20;

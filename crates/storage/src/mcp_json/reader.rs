@@ -265,7 +265,7 @@ fn put<T>(place: &mut Option<T>, value: Option<T>) -> bool {
 }
 
 /// What a value is, in words; never the value, which may be a secret.
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

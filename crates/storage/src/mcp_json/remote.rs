@@ -11,13 +11,13 @@ use super::reader::Reader;
 
 /// What `type` or `transport` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NamedTransport {
+pub(crate) enum NamedTransport {
     Stdio,
     Http(RemoteTransport),
 }
 
 /// The transport of a name, in any of the spellings that clients use.
-pub(super) fn named_transport(name: &str) -> Option<NamedTransport> {
+pub(crate) fn named_transport(name: &str) -> Option<NamedTransport> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     match plain.to_ascii_lowercase().as_str() {
         "stdio" => Some(NamedTransport::Stdio),
@@ -28,7 +28,7 @@ pub(super) fn named_transport(name: &str) -> Option<NamedTransport> {
 }
 
 /// The transport that a URL suggests: SSE when its path holds `/sse`.
-pub(super) fn inferred_transport(url: &str) -> RemoteTransport {
+pub(crate) fn inferred_transport(url: &str) -> RemoteTransport {
     // Not of the host: `https://sse.example.org/mcp` says nothing about the transport.
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.find('/').map_or("", |start| &after_scheme[start..]);

@@ -33,10 +33,12 @@ pub enum LoadError {
         file: PathBuf,
     },
     /// It is larger than anything that a person writes.
-    #[error("`{}` is larger than {} MiB", file.display(), LARGEST >> 20)]
+    #[error("`{}` is larger than {} MiB", file.display(), limit >> 20)]
     TooLarge {
         /// The file.
         file: PathBuf,
+        /// What is read at most, in bytes.
+        limit: usize,
     },
     /// It is no `mcp.json`.
     #[error("`{}` is no valid configuration", file.display())]
@@ -107,6 +109,8 @@ impl McpFile {
 
 /// Where the content before a change goes.
 pub(crate) enum Backup {
+    /// Nowhere: it is to be forgotten.
+    None,
     /// Beside the file, as `….bak`.
     Bak,
     /// Beside the file, with this added to its name; also an empty one where there was no file.
@@ -124,7 +128,7 @@ pub(crate) fn replace_if(
     // A link stays a link: what it leads to is replaced.
     let place = resolved(file).map_err(|_| write(io::Error::other("its link leads round in a circle")))?;
     let _lock = lock(file, &place)?;
-    let now = match read(&place) {
+    let now = match read_up_to(&place, LARGEST_OF_CLIENTS) {
         Ok(now) => now,
         Err(LoadError::Read { source, .. }) => return Err(write(source)),
         Err(_) => return Err(SaveError::Changed { file: file.to_owned() }),
@@ -133,7 +137,7 @@ pub(crate) fn replace_if(
         return Err(SaveError::Changed { file: file.to_owned() });
     }
     let added = match (&backup, before) {
-        (Backup::Bak, None) => None,
+        (Backup::None, _) | (Backup::Bak, None) => None,
         (Backup::Bak, Some(before)) => Some((".bak", before)),
         (Backup::Named(name), before) => Some((name.as_str(), before.unwrap_or_default())),
     };
@@ -168,7 +172,7 @@ fn lock(file: &Path, place: &Path) -> Result<Option<fs::File>, SaveError> {
 }
 
 /// Where a file is once all links are followed, whether or not there is one.
-fn resolved(file: &Path) -> Result<PathBuf, LoadError> {
+pub(crate) fn resolved(file: &Path) -> Result<PathBuf, LoadError> {
     let mut place = file.to_owned();
     for _ in 0..LINKS {
         match fs::read_link(&place) {
@@ -180,10 +184,19 @@ fn resolved(file: &Path) -> Result<PathBuf, LoadError> {
 }
 
 pub(crate) fn read(file: &Path) -> Result<Option<String>, LoadError> {
+    read_up_to(file, LARGEST)
+}
+
+/// Some clients keep much else beside their servers.
+pub(crate) const LARGEST_OF_CLIENTS: usize = 64 << 20;
+
+pub(crate) fn read_up_to(file: &Path, limit: usize) -> Result<Option<String>, LoadError> {
     let failed = |source| LoadError::Read { file: file.to_owned(), source };
     let place = resolved(file)?;
     match fs::metadata(&place) {
-        Ok(metadata) if metadata.len() > LARGEST as u64 => Err(LoadError::TooLarge { file: file.to_owned() }),
+        Ok(metadata) if metadata.len() > limit as u64 => {
+            Err(LoadError::TooLarge { file: file.to_owned(), limit })
+        }
         Ok(_) => fs::read_to_string(&place).map(Some).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),

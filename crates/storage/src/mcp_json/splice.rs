@@ -24,19 +24,27 @@ struct Object {
     members: Vec<Member>,
 }
 
+/// What stands instead of a part of a text.
+pub(crate) type Edit = (Range<usize>, String);
+
 /// Puts a value at a path, over the one there or as a new last member; makes objects that are missing.
 pub(super) fn put(text: &str, path: &[&str], value: &Value) -> String {
+    applied(text, put_edit(text, path, value))
+}
+
+/// As [`put`], but only says what would change.
+pub(crate) fn put_edit(text: &str, path: &[&str], value: &Value) -> Edit {
     let root = object_at(text, first_byte(text));
     put_into(text, &root, path, value)
 }
 
-fn put_into(text: &str, object: &Object, path: &[&str], value: &Value) -> String {
+fn put_into(text: &str, object: &Object, path: &[&str], value: &Value) -> Edit {
     let (key, deeper) = path.split_first().expect("a path has a key");
     // Of doubled keys the last one counts.
     match (object.members.iter().rfind(|member| member.key == *key), deeper) {
         (Some(member), []) => {
             let written = written(value, line_indent(text, member.start), text);
-            replaced(text, member.value.clone(), &written)
+            (member.value.clone(), written)
         }
         (Some(member), deeper) => put_into(text, &object_at(text, member.value.start), deeper, value),
         (None, deeper) => {
@@ -50,19 +58,24 @@ fn put_into(text: &str, object: &Object, path: &[&str], value: &Value) -> String
 
 /// Removes the member at a path, if it is there.
 pub(super) fn remove(text: &str, path: &[&str]) -> String {
+    let mut text = text.to_owned();
+    // All of a doubled key, or an older one would come to light.
+    while let Some(edit) = remove_edit(&text, path) {
+        text = applied(&text, edit);
+    }
+    text
+}
+
+/// As [`remove`] for the first of a doubled key, but only says what would change.
+pub(crate) fn remove_edit(text: &str, path: &[&str]) -> Option<Edit> {
     let mut object = object_at(text, first_byte(text));
     let (key, parents) = path.split_last().expect("a path has a key");
     for parent in parents {
-        match object.members.iter().rfind(|member| member.key == **parent) {
-            Some(member) => object = object_at(text, member.value.start),
-            None => return text.to_owned(),
-        }
+        let member = object.members.iter().rfind(|member| member.key == **parent)?;
+        object = object_at(text, member.value.start);
     }
-    // All of a doubled key, or an older one would come to light.
-    match object.members.iter().position(|member| member.key == *key) {
-        Some(index) => remove(&without(text, &object, index), path),
-        None => text.to_owned(),
-    }
+    let index = object.members.iter().position(|member| member.key == *key)?;
+    Some((place_of(&object, index), String::new()))
 }
 
 /// Puts a merge patch (RFC 7396) over the value at a path, which is `now`.
@@ -106,18 +119,18 @@ pub(super) fn doubled_keys(text: &str, key: &str) -> Vec<String> {
     members.filter(|member| !seen.insert(member.key.clone())).map(|member| member.key).collect()
 }
 
-fn without(text: &str, object: &Object, index: usize) -> String {
+/// What goes when a member goes.
+fn place_of(object: &Object, index: usize) -> Range<usize> {
     let members = &object.members;
-    let gone = match (index.checked_sub(1).map(|before| &members[before]), members.get(index + 1)) {
+    match (index.checked_sub(1).map(|before| &members[before]), members.get(index + 1)) {
         // With its comma and the space up to the next one's key.
         (_, Some(next)) => members[index].start..next.start,
         (Some(before), None) => before.value.end..members[index].value.end,
         (None, None) => object.place.start + 1..object.place.end - 1,
-    };
-    replaced(text, gone, "")
+    }
 }
 
-fn added(text: &str, object: &Object, key: &str, value: &Value) -> String {
+fn added(text: &str, object: &Object, key: &str, value: &Value) -> Edit {
     let key = Value::from(key).to_string();
     match object.members.last() {
         Some(last) => {
@@ -126,10 +139,9 @@ fn added(text: &str, object: &Object, key: &str, value: &Value) -> String {
             if space.contains('\n') {
                 let indent = line_indent(text, last.start);
                 let written = written(value, indent, text);
-                let new = format!(",{}{indent}{key}: {written}", newline(text));
-                replaced(text, last.value.end..last.value.end, &new)
+                (last.value.end..last.value.end, format!(",{}{indent}{key}: {written}", newline(text)))
             } else {
-                replaced(text, last.value.end..last.value.end, &format!(", {key}: {value}"))
+                (last.value.end..last.value.end, format!(", {key}: {value}"))
             }
         }
         None => {
@@ -137,13 +149,13 @@ fn added(text: &str, object: &Object, key: &str, value: &Value) -> String {
             let (inner, newline) = (format!("{outer}{}", unit(text)), newline(text));
             let written = written(value, &inner, text);
             let new = format!("{{{newline}{inner}{key}: {written}{newline}{outer}}}");
-            replaced(text, object.place.clone(), &new)
+            (object.place.clone(), new)
         }
     }
 }
 
-fn replaced(text: &str, place: Range<usize>, new: &str) -> String {
-    [&text[..place.start], new, &text[place.end..]].concat()
+pub(crate) fn applied(text: &str, (place, new): Edit) -> String {
+    [&text[..place.start], &new, &text[place.end..]].concat()
 }
 
 /// A value over several lines, in the style of the text it goes into; the first one without an indent.
