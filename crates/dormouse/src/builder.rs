@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use dormouse_context::{Context, Measures, Parts as ContextParts, Wake};
 use dormouse_orchestrator::{self as orchestrator, Orchestrator, Parts, Settings};
-use dormouse_protocol::{EnvironmentError, EnvironmentSettings, Environments, Keeper, KeeperError, Launcher};
+use dormouse_protocol::{
+    EnvironmentError, EnvironmentSettings, Environments, Keeper, KeeperError, Launcher, Proxies,
+    RemoteClient, RemoteError, RemoteSettings,
+};
 use dormouse_registry::{self as registry, Registry};
-use dormouse_routing::{ModelChoice, ModelSettings, Router};
+use dormouse_routing::{Model, ModelChoice, ModelSettings, Router};
 use dormouse_storage::{Embedded, Memory, OpenError as StorageOpenError, Storage, StorageError};
 use dormouse_types::Env;
 use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
@@ -18,6 +21,7 @@ use tokio::sync::Mutex;
 use crate::config::{Config, ConfigError};
 use crate::hub::{Hub, Shared};
 use crate::lock::{LockError, SpaceLock};
+use crate::observer::{self, Observer};
 use crate::space::Space;
 use crate::token::Tokens;
 
@@ -64,6 +68,9 @@ pub enum OpenError {
     /// The servers cannot be taken up.
     #[error(transparent)]
     Orchestrator(#[from] orchestrator::OpenError),
+    /// Servers at URLs cannot be reached as the proxy variables say.
+    #[error("servers at URLs cannot be reached")]
+    Remote(#[from] RemoteError),
     /// There is no Python to keep processes with.
     #[error("there is no usable Python on this machine")]
     Python(#[from] EnvironmentError),
@@ -80,6 +87,8 @@ pub struct HubBuilder {
     storage: Option<Arc<dyn Storage>>,
     launcher: Option<Arc<dyn Launcher>>,
     meter: Option<Meter>,
+    model: Option<Arc<dyn Model>>,
+    observers: Vec<Arc<dyn Observer>>,
     prepare_ahead: bool,
     watch: Option<bool>,
 }
@@ -116,6 +125,18 @@ impl HubBuilder {
     /// Where measures go. Default: nowhere.
     pub fn meter(mut self, meter: Meter) -> Self {
         self.meter = Some(meter);
+        self
+    }
+
+    /// The model to plan and answer with, instead of what the settings say.
+    pub fn model(mut self, model: Arc<dyn Model>) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// Adds one who is told of every change and call.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
         self
     }
 
@@ -174,6 +195,9 @@ impl HubBuilder {
 
         let tokens = Tokens::open(storage.clone()).await.map_err(OpenError::Tokens)?;
         let registry = Registry::open(storage.clone()).await?;
+        for observer in self.observers {
+            observer::watch(observer, registry.events());
+        }
         let environments = Arc::new(environments(&config));
         let (launcher, keeper) = match self.launcher {
             Some(launcher) => (launcher, None),
@@ -182,7 +206,7 @@ impl HubBuilder {
                 (keeper.clone() as Arc<dyn Launcher>, Some(keeper))
             }
         };
-        let router = router(&config)?;
+        let router = router(&config, self.model)?;
         let settings = Settings {
             space: space.root().to_owned(),
             state: space.state(),
@@ -194,12 +218,14 @@ impl HubBuilder {
             prepare_ahead: self.prepare_ahead,
             watch: self.watch.unwrap_or(true),
         };
+        let proxies = Proxies::from_vars(|name| std::env::var(name).ok());
         let orchestrator = Orchestrator::open(Parts {
             settings,
             storage: storage.clone(),
             registry: registry.clone(),
             environments: environments.clone(),
             launcher,
+            remote: RemoteClient::new(RemoteSettings { proxies, ..RemoteSettings::default() })?,
             meter: meter.clone(),
         })
         .await?;
@@ -242,12 +268,15 @@ fn environments(config: &Config) -> Environments {
     Environments::new(cache, settings)
 }
 
-fn router(config: &Config) -> Result<Router, OpenError> {
-    let choice: ModelChoice = config.model.parse().map_err(|_| OpenError::Unknown {
-        what: "model",
-        value: config.model.clone(),
-        known: "`auto`, `none`, `ollama`, `ollama:NAME` and `openai:NAME`",
-    })?;
+fn router(config: &Config, model: Option<Arc<dyn Model>>) -> Result<Router, OpenError> {
+    let choice = match model {
+        Some(model) => ModelChoice::Given(model),
+        None => config.model.parse().map_err(|_| OpenError::Unknown {
+            what: "model",
+            value: config.model.clone(),
+            known: "`auto`, `none`, `ollama`, `ollama:NAME` and `openai:NAME`",
+        })?,
+    };
     Ok(Router::new(ModelSettings {
         choice,
         ollama_url: config.models.ollama_url.clone(),

@@ -30,10 +30,12 @@
 #![warn(missing_docs)]
 
 pub mod adapters;
+pub mod blocking;
 mod builder;
 mod config;
 mod hub;
 mod lock;
+mod observer;
 mod space;
 mod token;
 
@@ -43,20 +45,28 @@ pub use config::{
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
 pub use lock::LockError;
+pub use observer::Observer;
 pub use space::{MARK, Space};
 pub use token::{Grant, NewToken, TokenError, TokenInfo, Tokens};
 
 pub use dormouse_context::{
-    CallAnswer, CallError, CallFilter, CallRecord, CallRequest, Context, ConversationError, NoListener,
-    Offered, QueryAnswer, QueryError, QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, Step,
-    ToolStats, WaitError,
+    AddFault, AddReport, AgentSummary, CallAnswer, CallError, CallFilter, CallRecord, CallRequest,
+    ChangeError, Context, ConversationError, NoListener, NotAdded, Offered, QueryAnswer, QueryError,
+    QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, Step, ToolSettingError, ToolStats,
+    WaitError,
 };
 pub use dormouse_orchestrator::{
-    AddError, AskError, CallError as RunError, Finding, LeaseError, RegisterError, RemoveError, StartFault,
+    AskError, CallError as RunError, Edit, EditError, EditKind, Finding, LeaseError, RegisterError,
+    RemoveError, Reset, ShareError, StartFault,
 };
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
+pub use dormouse_protocol::{Direct, Exit, ExitHandle, LaunchError, Launched, Launcher, Program};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};
 pub use dormouse_routing::{Candidate, InvalidArguments, Plan, Planned, PlannedCall, Receipt};
+pub use dormouse_routing::{
+    Choice, Endpoint as ModelEndpoint, Model, ModelError, Offer, Prompt as ModelPrompt, Speaker,
+    Tokens as TextTokens,
+};
 pub use dormouse_storage::mcp_json;
 pub use dormouse_storage::{ConversationKey, Embedded, Memory, Storage, StorageError, Table, Write};
 pub use dormouse_types::*;

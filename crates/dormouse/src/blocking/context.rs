@@ -1,0 +1,163 @@
+//! The verbs, each waiting for its end. What they do, and their errors, say those of
+//! [`dormouse::Context`](crate::Context).
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_registry::ToolRef;
+use dormouse_storage::StorageError;
+use dormouse_storage::mcp_json::Intake;
+use dormouse_types::{
+    AgentId, Arguments, BackChannel, Message, ServerKey, ServerName, ServerState, SessionId, ToolSettings,
+};
+use serde_json::Value;
+
+use super::runtime::{Error, Owned};
+use crate::{
+    AddReport, CallAnswer, CallError, CallFilter, CallRecord, CallRequest, ChangeError, ConversationError,
+    EditError, LeaseError, QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError,
+    Reset, ServerInfo, ToolSettingError, WaitError,
+};
+
+/// One view of a hub, the store's or an agent's, for programs without a runtime.
+#[derive(Debug, Clone)]
+pub struct Context {
+    context: crate::Context,
+    runtime: Owned,
+}
+
+/// Wraps verbs that can fail. A verb that is forgotten here fails a test.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident($($name:ident: $kind:ty),*) -> $answer:ty, $error:ty;)+) => {
+        impl Context {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// Those of the verb, and [`Error::InsideRuntime`].
+                pub fn $verb(&self $(, $name: $kind)*) -> Result<$answer, Error<$error>> {
+                    self.runtime.run(self.context.$verb($($name),*))
+                }
+            )+
+        }
+    };
+}
+
+verbs! {
+    /// Answers a question.
+    query(request: QueryRequest, listener: Arc<dyn QueryListener>) -> QueryAnswer, QueryError;
+    /// Calls a tool by name.
+    call(request: CallRequest, back: Arc<dyn BackChannel>) -> CallAnswer, CallError;
+    /// How calls of this context ended, newest first.
+    calls(filter: &CallFilter) -> Vec<Arc<CallRecord>>, StorageError;
+    /// The messages of a conversation.
+    history(session: &SessionId) -> Vec<Message>, ConversationError;
+    /// Forgets a conversation.
+    clear_history(session: &SessionId) -> (), ConversationError;
+    /// Reads a resource.
+    read_resource(server: Option<&str>, uri: &str, deadline: Option<Duration>) -> Value, ReadError;
+    /// Gets a prompt.
+    prompt(server: Option<&str>, name: &str, arguments: &Arguments, deadline: Option<Duration>) -> Value, ReadError;
+    /// Takes a script of a drop folder as a server of this context.
+    register(name: ServerName, path: &Path) -> ServerInfo, RegisterError;
+    /// Adds an entry to `mcp.json`, or replaces the one of that name.
+    add(name: ServerName, entry: Value) -> ServerInfo, EditError;
+    /// Replaces a server's entry.
+    replace(name: &ServerName, entry: Value) -> ServerInfo, ChangeError;
+    /// Changes members of a server's entry (a JSON merge patch).
+    patch(name: &ServerName, members: Value) -> ServerInfo, ChangeError;
+    /// Removes a registration or a configured entry.
+    remove(name: &ServerName, delete_file: bool) -> (), ChangeError;
+    /// Shows an agent a server of the store.
+    assign(name: &ServerName, agent: &AgentId) -> (), ChangeError;
+    /// Takes an assignment back.
+    unassign(name: &ServerName, agent: &AgentId) -> (), ChangeError;
+    /// A server's entry as it is written.
+    entry(name: &ServerName) -> Option<Value>, ChangeError;
+    /// This context's part of `mcp.json`.
+    config() -> Value, EditError;
+    /// Forgets what was configured.
+    reset(what: Reset) -> Vec<ServerKey>, EditError;
+    /// Enables, disables, renames or describes a tool here.
+    set_tool(name: &str, server: Option<&str>, settings: ToolSettings) -> ToolRef, ToolSettingError;
+    /// Wakes a server.
+    attach(name: &ServerName) -> ServerInfo, LeaseError;
+    /// Puts a server to sleep.
+    detach(name: &ServerName) -> ServerInfo, ChangeError;
+    /// Waits until a server is in one of the states.
+    wait(name: &ServerName, states: &[ServerState], timeout: Duration) -> ServerInfo, WaitError;
+}
+
+impl Context {
+    pub(super) fn new(context: crate::Context, runtime: Owned) -> Self {
+        Self { context, runtime }
+    }
+
+    /// Adds servers in every form that people hand in; each success and failure is told.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn add_all(&self, intake: Intake) -> Result<AddReport, Error<Infallible>> {
+        self.runtime.wait(self.context.add_all(intake))
+    }
+
+    /// Stores what is only remembered in memory so far.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn flush(&self) -> Result<(), Error<Infallible>> {
+        self.runtime.wait(self.context.flush())
+    }
+}
+
+/// Everything that answers from memory.
+impl std::ops::Deref for Context {
+    type Target = crate::Context;
+
+    fn deref(&self) -> &crate::Context {
+        &self.context
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! That no verb is forgotten.
+
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The names after a prefix at the beginning of a line.
+    fn names<'a>(source: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+        let lines = source.lines().filter_map(|line| line.trim_start().strip_prefix(prefix));
+        lines.filter_map(|rest| rest.split(['(', '<']).next()).collect()
+    }
+
+    #[test]
+    fn every_async_verb_has_its_blocking_form() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../context/src");
+        let mut verbs = BTreeSet::new();
+        for file in std::fs::read_dir(sources).expect("the sources are there") {
+            let source = std::fs::read_to_string(file.expect("a file").path()).expect("a source");
+            for verb in names(&source, "pub async fn ") {
+                verbs.insert(verb.to_owned());
+            }
+        }
+        // Makes a context; no verb.
+        assert!(verbs.remove("open"));
+        assert!(verbs.contains("call") && verbs.contains("query"));
+        let blocking = include_str!("context.rs");
+        let missing: Vec<&String> = verbs
+            .iter()
+            .filter(|verb| {
+                !blocking.lines().any(|line| {
+                    let line = line.trim_start();
+                    let line = line.strip_prefix("pub fn ").unwrap_or(line);
+                    line.strip_prefix(verb.as_str()).is_some_and(|rest| rest.starts_with('('))
+                })
+            })
+            .collect();
+        assert!(missing.is_empty(), "crates/dormouse/src/blocking/context.rs lacks {missing:?}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The hub itself.
+
+use std::convert::Infallible;
+
+use dormouse_protocol::{EnvironmentError, Garbage};
+use dormouse_types::AgentId;
+
+use super::context::Context;
+use super::runtime::{Error, Owned};
+use crate::builder::{HubBuilder, OpenError};
+use crate::hub::{Doctor, Health};
+
+/// A tool hub for programs without a runtime. Cheap to clone; every clone is the same hub.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    hub: crate::Hub,
+    runtime: Owned,
+}
+
+impl Hub {
+    /// Opens the hub that a builder describes; see [`HubBuilder::open`].
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn open(builder: HubBuilder) -> Result<Self, Error<OpenError>> {
+        let runtime = Owned::start()?;
+        let hub = runtime.run(builder.open())?;
+        Ok(Self { hub, runtime })
+    }
+
+    /// The store's view, which sees every server.
+    pub fn store(&self) -> Context {
+        Context::new(self.hub.store(), self.runtime.clone())
+    }
+
+    /// An agent's view, which sees its own servers.
+    pub fn agent(&self, agent: AgentId) -> Context {
+        Context::new(self.hub.agent(agent), self.runtime.clone())
+    }
+
+    /// How it fares.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn health(&self) -> Result<Health, Error<Infallible>> {
+        self.runtime.wait(self.hub.health())
+    }
+
+    /// What a person should know who wonders why something does not work.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn doctor(&self) -> Result<Doctor, Error<Infallible>> {
+        self.runtime.wait(self.hub.doctor())
+    }
+
+    /// Removes Python environments that no script of this space needs and nobody uses.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`]
+    pub fn collect_garbage(&self) -> Result<Garbage, Error<EnvironmentError>> {
+        self.runtime.run(self.hub.collect_garbage())
+    }
+
+    /// Ends the hub: no new calls, running ones finish, no process is left.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn shutdown(&self) -> Result<(), Error<Infallible>> {
+        self.runtime.wait(self.hub.shutdown())
+    }
+}
+
+/// Everything that answers from memory.
+impl std::ops::Deref for Hub {
+    type Target = crate::Hub;
+
+    fn deref(&self) -> &crate::Hub {
+        &self.hub
+    }
+}
