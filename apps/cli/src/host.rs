@@ -203,8 +203,10 @@ fn not_opened(error: &OpenError) -> Failure {
         | OpenError::Unknown { .. }
         | OpenError::Storage(_)
         | OpenError::Tokens(_)
+        | OpenError::Records(_)
         | OpenError::Registry(_)
-        | OpenError::Orchestrator(_) => Exit::Configuration,
+        | OpenError::Orchestrator(_)
+        | OpenError::Remote(_) => Exit::Configuration,
         OpenError::Python(_) | OpenError::Keeper(_) => Exit::NoHub,
     };
     let failure = Failure::of(exit, error);

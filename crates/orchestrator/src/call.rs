@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dormouse_protocol as protocol;
-use dormouse_types::{Arguments, BackChannel, CallEnd, CallId, CallResult, Event, Outcome, ToolKey};
+use dormouse_types::{
+    Arguments, BackChannel, CallEnd, CallId, CallResult, Event, Outcome, ServerKey, ToolKey,
+};
 
 use crate::error::{CallError, LeaseError};
 use crate::lease::Lease;
+use crate::limits::Turn;
 use crate::orchestrator::Orchestrator;
 
 /// What to call.
@@ -83,6 +86,16 @@ impl Orchestrator {
         called
     }
 
+    /// A turn at the server, where its calls are limited. The wait is bounded by the caller's time,
+    /// else by the server's own for a call.
+    async fn turn(&self, server: &ServerKey, patience: Option<Duration>) -> Result<Turn, LeaseError> {
+        let Some(entry) = self.registry().snapshot().get(server).cloned() else {
+            return Err(LeaseError::UnknownServer { server: server.clone() });
+        };
+        let instance = self.roster().instance(&entry).ok_or(LeaseError::Ending)?;
+        instance.gate().turn(server, patience.unwrap_or(entry.config.timing.call)).await
+    }
+
     async fn attempt(
         &self,
         call: &Call,
@@ -91,6 +104,10 @@ impl Orchestrator {
     ) -> (Result<CallResult, CallError>, Option<Lease>) {
         let ToolKey { server, tool } = &call.key;
         let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
+        let turn = match self.turn(server, call.deadline.map(left)).await {
+            Ok(turn) => turn,
+            Err(error) => return (Err(CallError::Lease(error)), None),
+        };
         let leased = match call.deadline {
             None => self.lease(server, back).await,
             Some(deadline) => match tokio::time::timeout(left(deadline), self.lease(server, back)).await {
@@ -99,11 +116,13 @@ impl Orchestrator {
             },
         };
         let mut lease = match leased {
-            Ok(lease) => lease,
+            Ok(lease) => lease.in_turn(turn),
             Err(error) => return (Err(CallError::Lease(error)), None),
         };
         let deadline = call.deadline.map_or_else(|| lease.call_deadline(), left);
         let result = lease.call(tool, &call.arguments, deadline, back).await;
+        // Who keeps the lease keeps the server awake, and nobody from his turn.
+        lease.rest();
         let wire = |source| CallError::Wire { server: server.clone(), tool: tool.clone(), source };
         (result.map_err(wire), Some(lease))
     }

@@ -32,6 +32,16 @@ impl StartFault {
         dormouse_types::chain(self)
     }
 
+    /// What a person must do so that it can start, if it is a matter of signing in.
+    pub(crate) fn sign_in(&self) -> Option<String> {
+        match self {
+            Self::Start(protocol::StartError { fault: protocol::StartFault::SignIn(error), .. }) => {
+                Some(error.to_string())
+            }
+            Self::Needs(_) | Self::Environment(_) | Self::Variable(_) | Self::Start(_) => None,
+        }
+    }
+
     /// The fault with its causes and the server's own last words.
     pub(crate) fn described(&self) -> String {
         match self {
@@ -77,6 +87,18 @@ pub enum LeaseError {
         /// The server.
         server: ServerKey,
     },
+    /// As many calls as it may have run, and no turn came.
+    #[error("server `{server}` is busy: {running} calls run and {queued} wait{}", waited_for(.waited))]
+    Busy {
+        /// The server.
+        server: ServerKey,
+        /// How many calls run: as many as it may have at a time.
+        running: u32,
+        /// How many wait for their turn.
+        queued: u32,
+        /// How long this one waited; zero when the queue was full.
+        waited: Duration,
+    },
     /// The hub is ending.
     #[error("the hub is ending")]
     Ending,
@@ -90,8 +112,57 @@ pub enum LeaseError {
     },
 }
 
+fn waited_for(waited: &Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!("; no turn came within {}", seconds(waited)) }
+}
+
 fn seconds(duration: &Duration) -> String {
     format!("{} s", duration.as_secs_f64())
+}
+
+/// Why a server was not checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The hub does not know it.
+    #[error("no server is named `{server}`")]
+    UnknownServer {
+        /// The server.
+        server: ServerKey,
+    },
+}
+
+/// Why a server's lists were not read anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The server could not be used.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// It did not answer.
+    #[error("server `{server}` could not list what it offers")]
+    Wire {
+        /// The server.
+        server: ServerKey,
+        /// How it failed.
+        #[source]
+        source: protocol::CallError,
+    },
+}
+
+/// Why a wish about a server was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WantError {
+    /// The hub does not know it.
+    #[error("no server is named `{server}`")]
+    UnknownServer {
+        /// The server.
+        server: ServerKey,
+    },
+    /// It could not be kept.
+    #[error("the wish could not be stored")]
+    Storage(#[from] StorageError),
+    /// The hub is ending.
+    #[error("the hub is ending")]
+    Ending,
 }
 
 /// Why a call has no result.

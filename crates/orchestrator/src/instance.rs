@@ -3,25 +3,29 @@
 //! The life decides; this file performs. A step and its bookkeeping happen under one short
 //! lock; everything that waits, sends or spawns happens after it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dormouse_lifecycle::{Action, Event as Step, Life, Phase, Policy, Refusal, Then};
+use dormouse_lifecycle::{Action, Event as Step, Life, Phase, Policy, Refusal, Supervision, Then, jittered};
 use dormouse_protocol::{Connection, Exit};
 use dormouse_registry::Registry;
 use dormouse_types::{
-    BackChannel, CallEvent, Event, Features, PrepareStep, ServerConfig, ServerKey, ServerState, ServerStatus,
-    Timestamp,
+    AlertLevel, BackChannel, CallEvent, Event, FeatureSource, Features, PrepareStep, ServerConfig, ServerKey,
+    ServerState, ServerStatus, Timestamp, Timing, Wanted,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::alerts::{Alerts, Cause, Words};
 use crate::error::{LeaseError, StartFault};
 use crate::lease::Lease;
+use crate::limits::Gate;
 use crate::measure::Measures;
 use crate::starter::Starter;
+use crate::wishes::{Wish, Wishes};
 
 /// What all instances of a hub share.
 #[derive(Debug)]
@@ -33,6 +37,12 @@ pub(crate) struct Engine {
     /// One message a start or change of lists; the inventory reads it all the time.
     pub(crate) learned: mpsc::UnboundedSender<Learned>,
     pub(crate) generations: std::sync::atomic::AtomicU64,
+    /// The thresholds as they are now; instances and monitors follow at once.
+    pub(crate) supervision: watch::Sender<Supervision>,
+    /// Deadlines of servers that say nothing of their own.
+    pub(crate) timing: Timing,
+    pub(crate) alerts: Arc<Alerts>,
+    pub(crate) wishes: Wishes,
     /// Ends what only prepares: watches, builds made ahead.
     pub(crate) ending: CancellationToken,
 }
@@ -52,8 +62,12 @@ pub(crate) struct Instance {
     key: ServerKey,
     version: String,
     config: Arc<ServerConfig>,
-    policy: Policy,
     engine: Arc<Engine>,
+    gate: Gate,
+    /// Whether it ever said what it offers, in this version.
+    contacted: AtomicBool,
+    /// Whether it shows `warning`, for the pace of its probes.
+    unwell: watch::Sender<bool>,
     cell: Mutex<Cell>,
     /// Announces each new phase to those who wait for one (`wait`, `shutdown`).
     phase: watch::Sender<Phase>,
@@ -76,10 +90,12 @@ struct Cell {
     reason: Option<String>,
     since: Timestamp,
     next_retry: Option<Timestamp>,
+    /// When the back-off under way began, and what ends its timer.
+    waiting: Option<(tokio::time::Instant, CancellationToken)>,
     /// When the linger ends; one timer task looks at it.
     idle_at: Option<Instant>,
     idle_timer: bool,
-    shown: (ServerState, Option<u32>, u32),
+    shown: (ServerState, Option<u32>, u32, Option<Timestamp>, Option<String>),
 }
 
 /// What is to be done once the lock is released.
@@ -91,6 +107,8 @@ struct Effects {
     status: Option<ServerStatus>,
     phase: Phase,
     idle_timer: Option<Instant>,
+    retry_timer: Option<(tokio::time::Instant, CancellationToken)>,
+    unwell: bool,
 }
 
 impl Instance {
@@ -100,8 +118,13 @@ impl Instance {
         config: Arc<ServerConfig>,
         engine: Arc<Engine>,
     ) -> Arc<Self> {
-        let policy = Policy { idle: config.timing.idle, ..Policy::default() };
-        let life = Life::new(config.wanted);
+        let wish = engine.wishes.of(&key);
+        let life = Life::new(wish.as_ref().map_or(config.wanted, |wish| wish.wanted));
+        let contacted = engine
+            .registry
+            .snapshot()
+            .get(&key)
+            .is_some_and(|entry| entry.source != FeatureSource::Unknown && entry.content_hash == version);
         let status =
             engine.registry.status(&key).unwrap_or_else(|| Arc::new(ServerStatus::dormant(Timestamp::now())));
         let cell = Cell {
@@ -112,15 +135,112 @@ impl Instance {
             waiters: Vec::new(),
             progress: watch::Sender::new(String::new()),
             fault: None,
-            reason: None,
+            reason: wish.and_then(|wish| wish.reason),
             since: status.since,
             next_retry: None,
+            waiting: None,
             idle_at: None,
             idle_timer: false,
-            shown: (status.state, status.pid, status.failures),
+            shown: (status.state, status.pid, status.failures, status.next_retry, status.reason.clone()),
         };
         let phase = watch::Sender::new(life.phase);
-        Arc::new(Self { key, version, config, policy, engine, cell: Mutex::new(cell), phase })
+        Arc::new(Self {
+            gate: Gate::new(config.limits),
+            key,
+            version,
+            config,
+            engine,
+            contacted: AtomicBool::new(contacted),
+            unwell: watch::Sender::new(false),
+            cell: Mutex::new(cell),
+            phase,
+        })
+    }
+
+    /// What the life goes by now.
+    fn policy(&self) -> Policy {
+        let insist = !self.contacted.load(Ordering::Relaxed);
+        Policy { insist, ..self.engine.supervision.borrow().policy(self.config.timing.idle) }
+    }
+
+    /// The deadlines now: a server's own, else those of the space, which may change at any time.
+    fn timing(&self) -> Timing {
+        let (own, space, now) = (self.config.timing, self.engine.timing, self.engine.supervision.borrow());
+        Timing {
+            start: if own.start == space.start { now.start } else { own.start },
+            stop: if own.stop == space.stop { now.stop } else { own.stop },
+            ..own
+        }
+    }
+
+    /// The turns of this server's callers.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Whether a probe should come soon.
+    pub(crate) fn unwell(&self) -> watch::Receiver<bool> {
+        self.unwell.subscribe()
+    }
+
+    /// How many calls use it now; `None` while it is not attached.
+    pub(crate) fn leases(&self) -> Option<u32> {
+        match self.lock().life.phase {
+            Phase::Running { leases } | Phase::Draining { leases, .. } => Some(leases),
+            _ => None,
+        }
+    }
+
+    /// Takes a person's wish, with its reason; `None` is what the configuration says.
+    pub(crate) fn wish(self: &Arc<Self>, wish: Option<Wish>) {
+        let wanted = wish.as_ref().map_or(self.config.wanted, |wish| wish.wanted);
+        let effects = {
+            let mut cell = self.lock();
+            if let Some(Wish { wanted: Wanted::Stopped, reason }) = wish {
+                cell.reason = reason;
+            } else if cell.life.wanted == Wanted::Stopped {
+                cell.reason = None;
+            }
+            self.take(&mut cell, Step::Want(wanted))
+        };
+        self.perform(effects);
+    }
+
+    /// Notes what a probe said of an attached server. A process that is gone has no say.
+    pub(crate) fn probed(self: &Arc<Self>, connection: &Connection, problem: Option<String>) {
+        let effects = {
+            let mut cell = self.lock();
+            if connection.exit().is_some() || cell.connection.is_none() {
+                return;
+            }
+            let step = match problem {
+                None => {
+                    cell.reason = None;
+                    Step::ProbeAnswered
+                }
+                Some(problem) => {
+                    cell.reason = Some(problem);
+                    Step::ProbeFailed
+                }
+            };
+            self.take(&mut cell, step)
+        };
+        self.perform(effects);
+    }
+
+    /// Takes up what an attached server says of itself.
+    pub(crate) fn said(&self, features: Arc<Features>) {
+        self.contacted.store(true, Ordering::Relaxed);
+        // Who reads it ends with the hub.
+        let _ = self.engine.learned.send(Learned {
+            key: self.key.clone(),
+            version: self.version.clone(),
+            features,
+        });
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
@@ -226,7 +346,8 @@ impl Instance {
     /// One step of the life with all its bookkeeping, under the lock.
     fn take(self: &Arc<Self>, cell: &mut Cell, step: Step) -> Effects {
         let before = cell.life.phase;
-        let action = match cell.life.step(step, &self.policy) {
+        let policy = self.policy();
+        let action = match cell.life.step(step, &policy) {
             Ok((life, action)) => {
                 cell.life = life;
                 action
@@ -238,17 +359,14 @@ impl Instance {
         };
         match action {
             Action::Start => {
-                cell.generation =
-                    1 + self.engine.generations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                cell.generation = 1 + self.engine.generations.fetch_add(1, Ordering::Relaxed);
                 cell.starting = CancellationToken::new();
                 cell.next_retry = None;
                 cell.progress.send_replace(String::new());
             }
-            Action::ArmRetry(delay) => {
-                cell.next_retry = Timestamp::now().checked_add(delay).ok();
-            }
             _ => {}
         }
+        let retry_timer = self.armed(cell, action);
         let idle_timer = match action {
             Action::ArmIdle(linger) => {
                 let at = Instant::now() + linger;
@@ -265,7 +383,44 @@ impl Instance {
             cell.reason = None;
             cell.fault = None;
         }
-        Effects { action, generation: cell.generation, answers, status: self.shown(cell), phase, idle_timer }
+        Effects {
+            action,
+            generation: cell.generation,
+            answers,
+            status: self.shown(cell),
+            phase,
+            idle_timer,
+            retry_timer,
+            unwell: cell.life.failures >= policy.warn_after,
+        }
+    }
+
+    /// When the next attempt is due, counted from the beginning of the back-off; the timer of an
+    /// earlier one ends.
+    fn armed(&self, cell: &mut Cell, action: Action) -> Option<(tokio::time::Instant, CancellationToken)> {
+        let Action::ArmRetry(delay) = action else {
+            if cell.life.phase != Phase::Waiting
+                && let Some((_, earlier)) = cell.waiting.take()
+            {
+                cell.next_retry = None;
+                earlier.cancel();
+            }
+            return None;
+        };
+        let now = tokio::time::Instant::now();
+        let began = match cell.waiting.take() {
+            // The thresholds changed in the midst of it.
+            Some((began, earlier)) => {
+                earlier.cancel();
+                began
+            }
+            None => now,
+        };
+        let ends = CancellationToken::new();
+        cell.waiting = Some((began, ends.clone()));
+        let at = (began + jittered(delay, random())).max(now);
+        cell.next_retry = Timestamp::now().checked_add(at - now).ok();
+        Some((at, ends))
     }
 
     /// Whom to answer now: all who waited for a start that ended or was called off.
@@ -291,9 +446,9 @@ impl Instance {
 
     /// The status, if it differs from the one that is shown.
     fn shown(&self, cell: &mut Cell) -> Option<ServerStatus> {
-        let state = cell.life.word(&self.policy);
+        let state = cell.life.word(&self.policy());
         let pid = cell.connection.as_ref().and_then(Connection::pid);
-        let now = (state, pid, cell.life.failures);
+        let now = (state, pid, cell.life.failures, cell.next_retry, cell.reason.clone());
         if now == cell.shown || cell.life.phase == Phase::Gone {
             return None;
         }
@@ -329,15 +484,16 @@ impl Instance {
         if let Some(at) = effects.idle_timer {
             self.engine.tasks.spawn(self.clone().linger(at));
         }
+        if let Some((at, ends)) = effects.retry_timer {
+            self.engine.tasks.spawn(self.clone().retry(at, ends));
+        }
+        self.unwell.send_if_modified(|unwell| std::mem::replace(unwell, effects.unwell) != effects.unwell);
         match effects.action {
-            Action::None | Action::Refuse(_) | Action::ArmIdle(_) => {}
+            Action::None | Action::Refuse(_) | Action::ArmIdle(_) | Action::ArmRetry(_) => {}
             Action::Start => {
                 self.engine.tasks.spawn(self.clone().start(effects.generation));
             }
             Action::Stop => self.stop(),
-            Action::ArmRetry(delay) => {
-                self.engine.tasks.spawn(self.clone().retry(delay, effects.generation));
-            }
         }
     }
 
@@ -358,15 +514,15 @@ impl Instance {
         let result = tokio::select! {
             biased;
             () = called_off.cancelled() => None,
-            result = self.engine.starter.start(&self.key, &self.config, &report) => Some(result),
+            result = self.engine.starter.start(&self.key, &self.config, self.timing().start, &report) => {
+                Some(result)
+            }
         };
         let (effects, unwanted) = {
             let mut cell = self.lock();
             match (cell.life.phase, result) {
                 (Phase::Starting { .. }, Some(Ok(connection))) => {
-                    let features = connection.features();
-                    let version = self.version.clone();
-                    let _ = self.engine.learned.send(Learned { key: self.key.clone(), version, features });
+                    self.said(connection.features());
                     cell.connection = Some(connection.clone());
                     let effects = self.take(&mut cell, Step::Started);
                     self.engine.registry.emit(Event::Attached {
@@ -381,6 +537,12 @@ impl Instance {
                 (Phase::Starting { .. }, Some(Err(fault))) => {
                     debug!(server = %self.key, fault = %fault.chain(), "start failed");
                     cell.reason = Some(fault.described());
+                    if let Some(message) = fault.sign_in() {
+                        let title = "sign-in needed".to_owned();
+                        let words = Words { level: AlertLevel::Warning, title, message };
+                        let key = Some(self.key.clone());
+                        self.engine.alerts.begin(&self.engine.registry, key, Cause::SignIn, words);
+                    }
                     cell.fault = Some(Arc::new(fault));
                     (Some(self.take(&mut cell, Step::StartFailed)), None)
                 }
@@ -389,7 +551,7 @@ impl Instance {
             }
         };
         if let Some(connection) = unwanted {
-            connection.close(self.config.timing.stop).await;
+            connection.close(self.timing().stop).await;
             self.feed(Step::Exited);
         }
         if let Some(effects) = effects {
@@ -397,25 +559,11 @@ impl Instance {
         }
     }
 
-    /// Stays with a process until it is gone, and takes up changes of its lists.
+    /// Stays with a process until it is gone, watches its health and takes up changes of its lists.
     async fn attend(self: Arc<Self>, connection: Connection, generation: u64) {
-        let mut lists = connection.list_changed();
-        let exit = loop {
-            tokio::select! {
-                exit = connection.closed() => break exit,
-                changed = lists.changed() => {
-                    if changed.is_err() {
-                        break connection.closed().await;
-                    }
-                    match connection.refresh(self.config.timing.start).await {
-                        Ok(features) => {
-                            let version = self.version.clone();
-                            let _ = self.engine.learned.send(Learned { key: self.key.clone(), version, features });
-                        }
-                        Err(error) => warn!(server = %self.key, %error, "its lists changed and cannot be read"),
-                    }
-                }
-            }
+        let exit = tokio::select! {
+            exit = connection.closed() => exit,
+            never = self.watch_over(&connection) => match never {},
         };
         self.exited(generation, &connection, &exit);
     }
@@ -449,7 +597,7 @@ impl Instance {
         };
         match connection {
             // `attend` sees the end and tells the life.
-            Some(connection) => connection.begin_close(self.config.timing.stop),
+            Some(connection) => connection.begin_close(self.timing().stop),
             // `start` sees it.
             None => starting.cancel(),
         }
@@ -481,16 +629,20 @@ impl Instance {
         }
     }
 
-    async fn retry(self: Arc<Self>, delay: Duration, generation: u64) {
-        let mut phases = self.phases();
+    async fn retry(self: Arc<Self>, at: tokio::time::Instant, ends: CancellationToken) {
         tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = phases.wait_for(|phase| *phase != Phase::Waiting) => return,
-        }
-        if self.lock().generation == generation {
-            self.feed(Step::RetryElapsed);
+            () = tokio::time::sleep_until(at) => self.feed(Step::RetryElapsed),
+            // Its back-off is over in another way, or was armed anew.
+            () = ends.cancelled() => {}
         }
     }
+}
+
+/// A number to spread timers with; its quality matters little.
+pub(crate) fn random() -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    // Each state has keys of its own.
+    RandomState::new().build_hasher().finish() as u32
 }
 
 /// Waits for the end of a start and passes its steps on to the caller.

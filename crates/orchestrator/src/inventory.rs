@@ -189,6 +189,7 @@ impl Inventory {
         let registry = &self.roster.engine().registry;
         let catalog = registry.snapshot();
         let mut desired = self.sources(&catalog).desired();
+        self.roster.engine().alerts.found(registry, &desired.findings);
         *self.findings.lock().expect("nothing panics while it holds the findings") =
             std::mem::take(&mut desired.findings);
         let changes = desired.difference(&catalog);

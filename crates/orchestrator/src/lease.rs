@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_protocol::{self as protocol, Connection};
-use dormouse_types::{Arguments, BackChannel, CallResult, ServerKey, ToolName};
+use dormouse_types::{Arguments, BackChannel, CallResult, Features, ServerKey, ToolName};
 use serde_json::Value;
 
 use crate::instance::Instance;
+use crate::limits::Turn;
 
 /// The right to use an attached server. As long as it lives the server does not sleep;
 /// dropping it gives it back, and never waits.
@@ -18,11 +19,38 @@ pub struct Lease {
     generation: u64,
     woke: bool,
     served: bool,
+    /// Held while a call runs, where calls are limited.
+    turn: Option<Turn>,
 }
 
 impl Lease {
     pub(crate) fn new(instance: Arc<Instance>, connection: Connection, generation: u64, woke: bool) -> Self {
-        Self { instance, connection, generation, woke, served: true }
+        Self { instance, connection, generation, woke, served: true, turn: None }
+    }
+
+    /// Gives it the turn that was waited for.
+    pub(crate) fn in_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
+    /// Lets the next call of the server run; the server stays awake.
+    pub(crate) fn rest(&mut self) {
+        self.turn = None;
+    }
+
+    /// Lists anew what the server offers.
+    pub(crate) async fn list(&self) -> Result<Arc<Features>, protocol::CallError> {
+        self.instance.list_anew(&self.connection).await
+    }
+
+    /// Waits for a turn, unless it has one; whoever has none in time has sent nothing.
+    async fn wait_for_turn(&self, deadline: Duration) -> Result<Option<Turn>, protocol::CallError> {
+        if self.turn.is_some() {
+            return Ok(None);
+        }
+        let turn = self.instance.gate().turn(self.instance.key(), deadline).await;
+        turn.map(Some).map_err(|_| protocol::CallError::TimedOut { after: deadline, sent: false })
     }
 
     /// The server.
@@ -61,6 +89,7 @@ impl Lease {
         deadline: Duration,
         back: &Arc<dyn BackChannel>,
     ) -> Result<CallResult, protocol::CallError> {
+        let _turn = self.wait_for_turn(deadline).await?;
         let result = self.connection.call(tool, arguments, deadline, back).await;
         self.note(result)
     }
@@ -74,6 +103,7 @@ impl Lease {
         uri: &str,
         deadline: Duration,
     ) -> Result<Value, protocol::CallError> {
+        let _turn = self.wait_for_turn(deadline).await?;
         let result = self.connection.read_resource(uri, deadline).await;
         self.note(result)
     }
@@ -88,6 +118,7 @@ impl Lease {
         arguments: &Arguments,
         deadline: Duration,
     ) -> Result<Value, protocol::CallError> {
+        let _turn = self.wait_for_turn(deadline).await?;
         let result = self.connection.get_prompt(name, arguments, deadline).await;
         self.note(result)
     }

@@ -15,6 +15,7 @@
 //! * [`Orchestrator::shutdown`] returns when no process is left.
 
 mod ask;
+mod alerts;
 mod call;
 mod configured;
 mod error;
@@ -23,18 +24,27 @@ mod folders;
 mod instance;
 mod inventory;
 mod lease;
+mod limits;
 mod measure;
 mod orchestrator;
+mod probe;
 mod reconcile;
 mod roster;
 mod settings;
 mod starter;
+mod supervision;
+mod wishes;
 
 pub use ask::AskError;
 pub use call::{Call, Called};
-pub use error::{AddError, CallError, LeaseError, OpenError, RegisterError, RemoveError, StartFault};
+pub use error::{
+    AddError, CallError, CheckError, LeaseError, OpenError, RefreshError, RegisterError, RemoveError,
+    StartFault, WantError,
+};
 pub use finding::Finding;
 pub use lease::Lease;
 pub use measure::Measures;
 pub use orchestrator::{Orchestrator, Parts};
+pub use dormouse_lifecycle::{OutOfRange, Supervision};
 pub use settings::{Overrides, Settings};
+pub use supervision::Check;

@@ -21,6 +21,7 @@ pub struct Measures {
     durations: Histogram<f64>,
     attaches: Counter<u64>,
     detaches: Counter<u64>,
+    probes: Counter<u64>,
     active: Arc<AtomicU64>,
 }
 
@@ -59,8 +60,17 @@ impl Measures {
                 .u64_counter("server_detaches")
                 .with_description("Ends of attached servers")
                 .build(),
+            probes: meter
+                .u64_counter("server_probes")
+                .with_description("Health probes of attached servers by result")
+                .build(),
             active,
         }
+    }
+
+    pub(crate) fn probed(&self, answered: bool) {
+        let result = if answered { "answered" } else { "unanswered" };
+        self.probes.add(1, &[KeyValue::new("result", result)]);
     }
 
     pub(crate) fn called(&self, key: &ToolKey, outcome: Outcome, duration: Duration) {

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dormouse_lifecycle::{Event as Step, Phase};
-use dormouse_protocol::{Connection, Environments, Launcher, Noise};
+use dormouse_lifecycle::{Event as Step, Phase, Supervision};
+use dormouse_protocol::{Connection, Environments, Launcher, Noise, RemoteClient};
 use dormouse_registry::Registry;
 use dormouse_storage::Storage;
 use dormouse_types::{BackChannel, Launch, NoBackChannel, ServerKey, ServerName};
@@ -28,6 +28,7 @@ use crate::measure::Measures;
 use crate::roster::Roster;
 use crate::settings::Settings;
 use crate::starter::Starter;
+use crate::wishes::Wishes;
 
 /// What an [`Orchestrator`] is made of.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Parts {
     pub environments: Arc<Environments>,
     /// Who starts processes.
     pub launcher: Arc<dyn Launcher>,
+    /// How servers at URLs are reached.
+    pub remote: RemoteClient,
     /// Where measures go.
     pub meter: Meter,
 }
@@ -79,7 +82,7 @@ impl Orchestrator {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
-        let Parts { settings, storage, registry, environments, launcher, meter } = parts;
+        let Parts { settings, storage, registry, environments, launcher, remote, meter } = parts;
         let settings = Arc::new(settings);
         #[expect(
             clippy::disallowed_methods,
@@ -87,15 +90,27 @@ impl Orchestrator {
         )]
         let (learned, learning) = mpsc::unbounded_channel();
         let measures = Measures::new(&meter, &registry);
+        let wishes = Wishes::open(storage.clone()).await?;
+        let supervision = Supervision {
+            start: settings.timing.start,
+            stop: settings.timing.stop,
+            ..Supervision::default()
+        };
         let engine = Arc::new(Engine {
             registry,
-            starter: Starter::new(settings.clone(), environments, launcher),
+            starter: Starter::new(settings.clone(), environments, launcher, remote),
             tasks: TaskTracker::new(),
             measures,
             learned,
             generations: AtomicU64::new(0),
+            supervision: watch::Sender::new(supervision),
+            timing: settings.timing,
+            alerts: Arc::default(),
+            wishes,
             ending: CancellationToken::new(),
         });
+        // Ends with the hub.
+        engine.tasks.spawn(engine.alerts.clone().follow(engine.registry.clone(), engine.ending.clone()));
         let roster = Arc::new(Roster::new(engine.clone()));
         let findings = Arc::default();
         let (contacted, contacts) = watch::channel(0);
@@ -140,7 +155,11 @@ impl Orchestrator {
         &self.engine().measures
     }
 
-    fn engine(&self) -> &Engine {
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.shared.roster
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
         self.shared.roster.engine()
     }
 

@@ -96,6 +96,11 @@ impl Roster {
         all
     }
 
+    /// The current instances.
+    pub(crate) fn all(&self) -> Vec<Arc<Instance>> {
+        self.lock().current.values().cloned().collect()
+    }
+
     /// How many instances have a process or are about to.
     pub(crate) fn awake(&self) -> usize {
         let all = self.lock();

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use dormouse_protocol::{Connection, Environments, Launcher, Program, allowed_env};
+use dormouse_protocol::{Connection, Endpoint, Environments, Launcher, Program, RemoteClient, allowed_env};
 use dormouse_storage::mcp_json::expand;
-use dormouse_types::{Launch, PrepareStep, PythonNeeds, ServerConfig, ServerKey};
+use dormouse_types::{Env, Launch, PrepareStep, PythonNeeds, Remote, ServerConfig, ServerKey};
 
 use crate::error::StartFault;
 use crate::settings::Settings;
@@ -18,6 +19,7 @@ pub(crate) struct Starter {
     settings: Arc<Settings>,
     environments: Arc<Environments>,
     launcher: Arc<dyn Launcher>,
+    remote: RemoteClient,
 }
 
 impl Starter {
@@ -25,8 +27,9 @@ impl Starter {
         settings: Arc<Settings>,
         environments: Arc<Environments>,
         launcher: Arc<dyn Launcher>,
+        remote: RemoteClient,
     ) -> Self {
-        Self { settings, environments, launcher }
+        Self { settings, environments, launcher, remote }
     }
 
     pub(crate) fn environments(&self) -> &Environments {
@@ -38,6 +41,7 @@ impl Starter {
         &self,
         key: &ServerKey,
         config: &ServerConfig,
+        deadline: Duration,
         report: &(dyn Fn(PrepareStep) + Send + Sync),
     ) -> Result<Connection, StartFault> {
         let program = match &config.launch {
@@ -57,15 +61,18 @@ impl Starter {
                 env: self.env(key, config)?,
                 cwd: self.directory(cwd.as_deref()),
             },
-            Launch::Url(_) => {
-                return Err(StartFault::Needs("servers at a URL cannot be reached yet".to_owned()));
+            Launch::Url(remote) => {
+                let endpoint = self.endpoint(remote)?;
+                report(PrepareStep::Ready);
+                let opened = Connection::open_url(&self.remote, &endpoint, deadline).await;
+                return opened.map_err(StartFault::Start);
             }
             Launch::Elsewhere { .. } => {
                 return Err(StartFault::Needs("its script lies with another hub, and not here".to_owned()));
             }
         };
         report(PrepareStep::Ready);
-        Connection::open(&*self.launcher, &program, config.timing.start).await.map_err(StartFault::Start)
+        Connection::open(&*self.launcher, &program, deadline).await.map_err(StartFault::Start)
     }
 
     /// The interpreter with all that the script needs, made if it is not there yet.
@@ -81,6 +88,19 @@ impl Starter {
             Some(python) => Ok(python),
             None => self.environments.prepare(needs, report).await.map_err(StartFault::Environment),
         }
+    }
+
+    /// Where a server at a URL is, with its variables put in.
+    fn endpoint(&self, remote: &Remote) -> Result<Endpoint, StartFault> {
+        let unreadable = |error| StartFault::Needs(format!("its URL cannot be read: {error}"));
+        let headers = remote.headers.0.iter().map(|(name, value)| Ok((name.clone(), expanded(value)?)));
+        Ok(Endpoint {
+            url: expanded(&remote.url)?.parse().map_err(unreadable)?,
+            transport: remote.transport,
+            headers: Env(headers.collect::<Result<_, StartFault>>()?),
+            ca_file: remote.ca_file.as_ref().map(|file| self.settings.space.join(file)),
+            signer: None,
+        })
     }
 
     fn directory(&self, cwd: Option<&Path>) -> PathBuf {

@@ -75,6 +75,7 @@ codes! {
     ServerRefused = "server_refused", BAD_GATEWAY, "The server refused the call";
     StartFailed = "start_failed", BAD_GATEWAY, "The server did not start";
     ServerResting = "server_resting", SERVICE_UNAVAILABLE, "The server failed too often and is left alone for a while";
+    ServerBusy = "server_busy", SERVICE_UNAVAILABLE, "As many calls run at the server as may";
     Ending = "ending", SERVICE_UNAVAILABLE, "The hub is ending";
     Late = "late", GATEWAY_TIMEOUT, "The server did not answer in time";
     StateNotReached = "state_not_reached", GATEWAY_TIMEOUT, "The server did not reach the state in time";

@@ -114,6 +114,7 @@ impl From<LeaseError> for Problem {
             }
             LeaseError::Open { .. } => Self::new(Code::ServerResting, detail),
             LeaseError::Stopped { .. } => Self::new(Code::ServerStopped, detail),
+            LeaseError::Busy { .. } => Self::new(Code::ServerBusy, detail),
             LeaseError::Ending => Self::new(Code::Ending, detail),
             LeaseError::Late { .. } => Self::new(Code::Late, detail),
         }

@@ -1,0 +1,83 @@
+//! What people want of single servers, over what is configured. Kept, so that a server that was
+//! disconnected stays so when the hub starts anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dormouse_storage::{Storage, StorageError, Table, Write, joined_key};
+use dormouse_types::{Scope, ServerKey, Wanted};
+use serde_json::json;
+
+/// A person's word on one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) wanted: Wanted,
+    pub(crate) reason: Option<String>,
+}
+
+/// The wishes of a hub.
+#[derive(Debug)]
+pub(crate) struct Wishes {
+    storage: Arc<dyn Storage>,
+    all: Mutex<HashMap<ServerKey, Wish>>,
+}
+
+impl Wishes {
+    pub(crate) async fn open(storage: Arc<dyn Storage>) -> Result<Self, StorageError> {
+        let kept = storage.all(Table::Settings).await?.into_iter().filter_map(|(_, value)| {
+            let wish = value.get("wish")?;
+            let key: ServerKey = serde_json::from_value(wish.get("server")?.clone()).ok()?;
+            let wanted = wanted(wish.get("wanted")?.as_str()?)?;
+            let reason = wish.get("reason").and_then(|reason| reason.as_str()).map(str::to_owned);
+            Some((key, Wish { wanted, reason }))
+        });
+        let all = Mutex::new(kept.collect());
+        Ok(Self { storage, all })
+    }
+
+    pub(crate) fn of(&self, server: &ServerKey) -> Option<Wish> {
+        self.lock().get(server).cloned()
+    }
+
+    /// Takes a wish, or takes it back.
+    pub(crate) async fn set(&self, server: &ServerKey, wish: Option<Wish>) -> Result<(), StorageError> {
+        let (table, key) = (Table::Settings, stored(server));
+        let write = match &wish {
+            None if self.of(server).is_none() => return Ok(()),
+            None => Write::Delete { table, key },
+            Some(Wish { wanted, reason }) => {
+                let value = json!({"wish": {"server": server, "wanted": word(*wanted), "reason": reason}});
+                Write::Put { table, key, value }
+            }
+        };
+        self.storage.write(vec![write]).await?;
+        match wish {
+            Some(wish) => self.lock().insert(server.clone(), wish),
+            None => self.lock().remove(server),
+        };
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ServerKey, Wish>> {
+        self.all.lock().expect("nothing panics while it holds the wishes")
+    }
+}
+
+fn stored(server: &ServerKey) -> String {
+    match &server.scope {
+        Scope::Store => joined_key(["wish", "store", server.name.as_str()]),
+        Scope::Agent(agent) => joined_key(["wish", "agent", agent.as_str(), server.name.as_str()]),
+    }
+}
+
+fn word(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::OnDemand => "on_demand",
+        Wanted::Always => "always",
+        Wanted::Stopped => "stopped",
+    }
+}
+
+fn wanted(text: &str) -> Option<Wanted> {
+    [Wanted::OnDemand, Wanted::Always, Wanted::Stopped].into_iter().find(|wanted| word(*wanted) == text)
+}
