@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 
-use crate::domain::{Context, Hub, Scope, ToolRef, Version};
+use crate::domain::{Context, Format, Hub, Scope, ToolRef, Version, formed};
 use crate::journal::Journal;
 use crate::settings::{Door, HttpSettings};
 use crate::wire::ToolItem;
@@ -20,7 +20,7 @@ struct Shared {
     settings: HttpSettings,
     door: Door,
     journal: Journal,
-    tool_lists: Mutex<HashMap<Scope, (Version, Bytes)>>,
+    tool_lists: Mutex<HashMap<(Scope, Option<Format>), (Version, Bytes)>>,
 }
 
 impl App {
@@ -45,12 +45,17 @@ impl App {
         &self.0.journal
     }
 
-    /// The tools of a context as JSON, by name. Written once a version of the catalog: ten
-    /// thousand tools are some megabytes.
-    pub(crate) fn tool_list(&self, context: &Context) -> Result<Bytes, serde_json::Error> {
+    /// The tools of a context as JSON, by name, in a library's form or our own. Written once a
+    /// version of the catalog: ten thousand tools are some megabytes.
+    pub(crate) fn tool_list(
+        &self,
+        context: &Context,
+        format: Option<Format>,
+    ) -> Result<Bytes, serde_json::Error> {
         let lists = || self.0.tool_lists.lock().expect("nothing panics while it holds the lists");
         let catalog = context.registry().snapshot();
-        if let Some((version, list)) = lists().get(context.scope())
+        let place = (context.scope().clone(), format);
+        if let Some((version, list)) = lists().get(&place)
             && *version == catalog.version()
         {
             return Ok(list.clone());
@@ -59,11 +64,13 @@ impl App {
         tools.sort_by(|a, b| {
             (a.tool().name.as_str(), a.server_name()).cmp(&(b.tool().name.as_str(), b.server_name()))
         });
-        let items: Vec<ToolItem<'_>> = tools.iter().map(ToolItem::from).collect();
-        let list = Bytes::from(serde_json::to_vec(&items)?);
+        let list = Bytes::from(match format {
+            Some(format) => serde_json::to_vec(&formed(format, context.scope(), &tools))?,
+            None => serde_json::to_vec(&tools.iter().map(ToolItem::from).collect::<Vec<_>>())?,
+        });
         // Anybody can name agents that do not exist; they must not fill the memory.
-        if !items.is_empty() {
-            lists().insert(context.scope().clone(), (catalog.version(), list.clone()));
+        if !tools.is_empty() {
+            lists().insert(place, (catalog.version(), list.clone()));
         }
         Ok(list)
     }

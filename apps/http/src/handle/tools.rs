@@ -12,8 +12,10 @@ use utoipa::IntoParams;
 
 use super::{listed, unwritten};
 use crate::app::App;
-use crate::domain::{CallRequest, NoBackChannel, Outcome};
-use crate::extract::{ApiPath, ApiQuery, Entered, MaybeJson};
+use serde_json::Value;
+
+use crate::domain::{CallRequest, Format, NoBackChannel, Outcome, UnreadableCalls, read_calls};
+use crate::extract::{ApiJson, ApiPath, ApiQuery, Entered, MaybeJson};
 use crate::problem::{Code, Problem};
 use crate::wire::{CallBody, CallReply, FoundTool, ToolItem};
 
@@ -22,19 +24,42 @@ const MOST_FOUND: usize = 100;
 /// The longest time that a caller may give.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Lists every tool of the context by name, asleep or not.
+/// Whose form is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InForm {
+    /// A library's form: `openai`, `openai_responses`, `anthropic`, `gemini`, `ollama` or
+    /// `langchain`.
+    #[param(example = "openai")]
+    format: Option<String>,
+}
+
+impl InForm {
+    fn format(&self) -> Result<Option<Format>, Problem> {
+        let read = |text: &String| {
+            text.parse().map_err(|error| {
+                let known = Format::ALL.iter().map(|format| format.as_str().to_owned()).collect();
+                Problem::field(Code::InvalidRequest, "format", error).with_list("known", known)
+            })
+        };
+        self.format.as_ref().map(read).transpose()
+    }
+}
+
+/// Lists every tool of the context by name, asleep or not, in our form or in a library's.
 ///
 /// The header `Dormouse-Connecting` says how many servers are being contacted for the first
 /// time; their tools are not known yet.
 #[utoipa::path(
-    get, path = "/tools", tag = "tools",
+    get, path = "/tools", tag = "tools", params(InForm),
     responses((status = 200, body = Vec<ToolItem<'static>>), (status = "default", body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     Entered { context, .. }: Entered,
+    ApiQuery(form): ApiQuery<InForm>,
 ) -> Result<Response, Problem> {
-    let list = app.tool_list(&context).map_err(unwritten)?;
+    let list = app.tool_list(&context, form.format()?).map_err(unwritten)?;
     Ok(listed(&context, ([(header::CONTENT_TYPE, "application/json")], list)))
 }
 
@@ -70,7 +95,7 @@ pub(crate) async fn search(Entered { context, .. }: Entered, ApiQuery(sought): A
 /// A tool's name in the path.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ToolPath {
-    name: String,
+    pub(super) name: String,
 }
 
 /// The server beside a tool's name.
@@ -78,7 +103,7 @@ pub(crate) struct ToolPath {
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfServer {
     /// Its server, where the tool's name alone is not clear.
-    server_name: Option<String>,
+    pub(super) server_name: Option<String>,
 }
 
 /// Shows one tool.
@@ -117,14 +142,60 @@ pub(crate) async fn call(
         let detail = "no journal of calls is kept, so a key would promise what nobody holds";
         return Err(not_run(Problem::field(Code::NotSupported, "idempotency_key", detail)));
     }
+    let deadline = deadline(timeout_ms)?;
+    let request = CallRequest { tool: path.name, server: server_name, arguments, deadline };
+    let answer = context.call(request, Arc::new(NoBackChannel)).await?;
+    Ok(Json(answer.into()))
+}
+
+/// How long calls may take.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TimeoutMs {
+    /// The whole time for each call, a wake included; at most a day.
+    #[param(maximum = 86_400_000)]
+    timeout_ms: Option<u64>,
+}
+
+/// Makes the calls that a library's model asks for: one call object, a list of them, or a whole
+/// message that holds some.
+///
+/// The form is seen from the calls, or named by `format`. All calls run at once; the answers
+/// come in their order, each in the library's form (a `tool` message, a `tool_result`, a
+/// `functionResponse`, …). What goes wrong with a call is its answer.
+#[utoipa::path(
+    post, path = "/tools/call", tag = "tools", operation_id = "call_objects", params(InForm, TimeoutMs),
+    request_body = Object,
+    responses((status = 200, body = Object), (status = "default", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn call_objects(
+    Entered { context, .. }: Entered,
+    ApiQuery(form): ApiQuery<InForm>,
+    ApiQuery(time): ApiQuery<TimeoutMs>,
+    body: Result<ApiJson<Value>, Problem>,
+) -> Result<Json<Value>, Problem> {
+    let format = form.format().map_err(not_run)?;
+    let deadline = deadline(time.timeout_ms)?;
+    let ApiJson(body) = body.map_err(not_run)?;
+    let calls = read_calls(&body, format).map_err(|error: UnreadableCalls| {
+        let at = if error.at().is_empty() { "." } else { error.at() }.to_owned();
+        not_run(Problem::field(Code::InvalidRequest, at, error))
+    })?;
+    Ok(Json(calls.run(&context, deadline).await))
+}
+
+/// The tool that is named `call`, whose path the route for call objects would hide.
+pub(crate) async fn show_call(entered: Entered, of: ApiQuery<OfServer>) -> Result<Response, Problem> {
+    show(entered, ApiPath(ToolPath { name: "call".to_owned() }), of).await
+}
+
+fn deadline(timeout_ms: Option<u64>) -> Result<Option<Duration>, Problem> {
     let deadline = timeout_ms.map(Duration::from_millis);
     if deadline.is_some_and(|deadline| deadline > LONGEST_CALL || deadline.is_zero()) {
         let detail = format!("`timeout_ms` is from 1 to {}", LONGEST_CALL.as_millis());
         return Err(not_run(Problem::field(Code::InvalidRequest, "timeout_ms", detail)));
     }
-    let request = CallRequest { tool: path.name, server: server_name, arguments, deadline };
-    let answer = context.call(request, Arc::new(NoBackChannel)).await?;
-    Ok(Json(answer.into()))
+    Ok(deadline)
 }
 
 fn not_run(problem: Problem) -> Problem {

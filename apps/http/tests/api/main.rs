@@ -4,6 +4,7 @@
 
 mod calls;
 mod events;
+mod forms;
 mod guard;
 mod listening;
 mod lists;
