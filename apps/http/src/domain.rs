@@ -1,11 +1,15 @@
 //! What this crate takes from `dormouse`, in one place.
 
+pub(crate) use dormouse::adapters::{Format, UnreadableCalls, read_calls, tools as formed};
+pub(crate) use dormouse::mcp_json::intake;
 pub(crate) use dormouse::{
-    AddError, AgentId, AlertLevel, CallAnswer, CallError, CallRequest, Candidate, Confidence, Context,
-    ConversationError, Doctor, Drift, DriftKind, Event, FeatureSource, Finding, Garbage, Health, Hub,
-    InvalidArguments, InvalidName, Launch, LeaseError, Message, NewToken, NoBackChannel, NoListener,
-    NoSuchServer, NoSuchTool, Noise, Origin, Outcome, Plan, Planned, PlannedCall, PrepareStep, QueryAnswer,
-    QueryError, QueryEvent, QueryListener, QueryRequest, Receipt, RegisterError, RemoveError, Role, RunError,
-    Scope, ServerInfo, ServerKey, ServerName, ServerState, SessionId, StartFault, Step, StorageError,
-    StorageHealth, Timestamp, TokenError, TokenInfo, ToolRef, Version, WaitError, Wanted, WireError, chain,
+    AddReport, AgentId, AgentSummary, AlertLevel, AskError, CallAnswer, CallError, CallFilter, CallRecord,
+    CallRequest, Candidate, ChangeError, Confidence, Context, ConversationError, Doctor, Drift, DriftKind,
+    EditError, Event, FeatureSource, Finding, Garbage, Health, Hub, InvalidArguments, InvalidName, Launch,
+    LeaseError, Message, NewToken, NoBackChannel, NoListener, NoSuchServer, NoSuchTool, Noise, NotAdded,
+    Offered, Origin, Outcome, Plan, Planned, PlannedCall, PrepareStep, QueryAnswer, QueryError, QueryEvent,
+    QueryListener, QueryRequest, ReadError, Receipt, RegisterError, RemoveError, Reset, Role, RunError,
+    Scope, ServerInfo, ServerKey, ServerName, ServerState, SessionId, ShareError, StartFault, Step,
+    StorageError, StorageHealth, Timestamp, TokenError, TokenInfo, ToolRef, ToolSettingError, ToolSettings,
+    ToolStats, Version, WaitError, Wanted, WireError, chain,
 };

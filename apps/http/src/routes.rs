@@ -5,6 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +14,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::app::App;
 use crate::domain::Hub;
 use crate::guard;
-use crate::handle::{chat, events, hub, query, servers, tokens, tools};
+use crate::handle::{chat, events, hub, query, resources, servers, share, tokens, tools};
 use crate::openapi::{AGENT, begun, finished};
 use crate::problem::{Code, Problem};
 use crate::settings::{Door, HttpSettings};
@@ -26,9 +27,25 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(tools::search))
         .routes(routes!(tools::show))
         .routes(routes!(tools::call))
+        .routes(routes!(tools::call_objects))
+        .route("/tools/call", get(tools::show_call))
         .routes(routes!(servers::list, servers::add))
         .routes(routes!(servers::register))
-        .routes(routes!(servers::show, servers::remove))
+        .routes(routes!(servers::show, servers::remove, share::replace, share::patch))
+        .routes(routes!(share::entry))
+        .routes(routes!(share::share, share::unshare))
+        .routes(routes!(share::agents))
+        .routes(routes!(share::config))
+        .routes(routes!(share::add_all))
+        .routes(routes!(share::reset))
+        .routes(routes!(share::tool_settings, share::set_tool))
+        .routes(routes!(share::calls))
+        .routes(routes!(share::tool_stats))
+        .routes(routes!(resources::list))
+        .routes(routes!(resources::templates))
+        .routes(routes!(resources::read))
+        .routes(routes!(resources::prompts))
+        .routes(routes!(resources::prompt))
         .routes(routes!(servers::attach))
         .routes(routes!(servers::detach))
         .routes(routes!(servers::restart))
@@ -88,7 +105,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     }
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 mod call;
+mod change;
 mod context;
 mod conversation;
 mod error;
@@ -22,8 +23,10 @@ mod query;
 mod record;
 mod resource;
 mod servers;
+mod tools;
 
 pub use call::{CallAnswer, CallRequest};
+pub use change::{AddFault, AddReport, AgentSummary, ChangeError, NotAdded};
 pub use context::{Context, Parts, Wake};
 pub use error::{CallError, ConversationError, QueryError, WaitError};
 pub use listener::{NoListener, QueryEvent, QueryListener};
@@ -32,3 +35,4 @@ pub use query::{QueryAnswer, QueryRequest, Step};
 pub use record::{CallFilter, CallRecord, ToolStats};
 pub use resource::{Offered, ReadError};
 pub use servers::ServerInfo;
+pub use tools::ToolSettingError;

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_orchestrator::{AddError, LeaseError, RegisterError, RemoveError};
+use dormouse_orchestrator::{LeaseError, RegisterError};
 use dormouse_registry::{Entry, NoSuchServer, ToolRef};
 use dormouse_types::{ServerKey, ServerName, ServerState, ServerStatus, Timestamp};
-use serde_json::Value;
 
+use crate::change::ChangeError;
 use crate::context::Context;
 use crate::error::WaitError;
 
@@ -53,11 +53,6 @@ impl Context {
         Ok(self.server(name)?.entry.key.clone())
     }
 
-    /// A new server's key in this context.
-    fn own_key(&self, name: ServerName) -> ServerKey {
-        ServerKey { scope: self.scope().clone(), name }
-    }
-
     /// Takes a script of a drop folder as a server of this context.
     ///
     /// # Errors
@@ -65,25 +60,6 @@ impl Context {
     pub async fn register(&self, name: ServerName, path: &Path) -> Result<ServerInfo, RegisterError> {
         self.orchestrator().register(self.own_key(name.clone()), path.to_owned()).await?;
         self.server(&name).map_err(|_| RegisterError::Ending)
-    }
-
-    /// Adds an entry in the ecosystem's form to `mcp.json`, or replaces the one of that name.
-    ///
-    /// # Errors
-    /// [`AddError`]
-    pub async fn add(&self, name: ServerName, entry: Value) -> Result<ServerInfo, AddError> {
-        self.orchestrator().add(name.clone(), entry).await?;
-        self.server(&name).map_err(|_| AddError::Ending)
-    }
-
-    /// Removes a registration or a configured entry. A script in a drop folder is only put to
-    /// sleep, unless `delete_file` is set.
-    ///
-    /// # Errors
-    /// [`RemoveError`]
-    pub async fn remove(&self, name: &ServerName, delete_file: bool) -> Result<(), RemoveError> {
-        let key = self.key_of(name).unwrap_or_else(|_| self.own_key(name.clone()));
-        self.orchestrator().remove(key, delete_file).await
     }
 
     /// Wakes a server. It sleeps again after its linger.
@@ -97,14 +73,14 @@ impl Context {
         self.server(name).map_err(|_| unknown())
     }
 
-    /// Puts a server to sleep; calls that run finish first.
+    /// Puts a server to sleep; calls that run finish first. Not one that the store only shares.
     ///
     /// # Errors
-    /// [`NoSuchServer`]
-    pub async fn detach(&self, name: &ServerName) -> Result<ServerInfo, NoSuchServer> {
-        let key = self.key_of(name)?;
+    /// [`ChangeError`]
+    pub async fn detach(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
+        let key = self.own(name)?.key.clone();
         self.orchestrator().detach(&key).await;
-        self.server(name)
+        Ok(self.server(name)?)
     }
 
     /// Waits until a server is in one of the states.

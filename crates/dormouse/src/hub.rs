@@ -10,7 +10,7 @@ use dormouse_orchestrator::Finding;
 use dormouse_protocol::{EnvironmentError, Environments, Garbage, Keeper};
 use dormouse_registry::Registry;
 use dormouse_storage::{Storage, Table};
-use dormouse_types::{AgentId, Event, Launch, PythonNeeds, Scope};
+use dormouse_types::{AgentId, Event, InvalidName, Launch, PythonNeeds, Scope};
 use tokio::sync::broadcast;
 
 use crate::builder::HubBuilder;
@@ -116,6 +116,19 @@ impl Hub {
     /// An agent's view, which sees its own servers.
     pub fn agent(&self, agent: AgentId) -> Context {
         self.shared.store.scoped(Scope::Agent(agent))
+    }
+
+    /// The store's view, by MCPStore's name for it.
+    pub fn for_store(&self) -> Context {
+        self.store()
+    }
+
+    /// An agent's view, by MCPStore's name for it.
+    ///
+    /// # Errors
+    /// [`InvalidName`] for a text that is no agent's id.
+    pub fn for_agent(&self, agent: &str) -> Result<Context, InvalidName> {
+        Ok(self.agent(AgentId::try_new(agent)?))
     }
 
     /// The folder that it works in.

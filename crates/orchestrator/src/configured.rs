@@ -112,8 +112,7 @@ pub(crate) fn document(settings: &Settings, scope: &Scope) -> Result<Value, Edit
         return serde_json::from_str(file.text()).map_err(|error| EditError::File(chain(&error)));
     }
     let own = file.entries().filter(|(key, _)| key.scope == *scope);
-    let servers: Map<String, Value> = own
-        .filter_map(|(key, _)| Some((key.name.to_string(), Value::Object(file.raw(key)?))))
-        .collect();
+    let servers: Map<String, Value> =
+        own.filter_map(|(key, _)| Some((key.name.to_string(), Value::Object(file.raw(key)?)))).collect();
     Ok(json!({ "mcpServers": servers }))
 }

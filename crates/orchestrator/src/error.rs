@@ -7,7 +7,7 @@ use std::time::Duration;
 use dormouse_protocol as protocol;
 use dormouse_registry::ApplyError;
 use dormouse_storage::StorageError;
-use dormouse_types::{InvalidName, Outcome, ServerKey, ServerName, ToolName};
+use dormouse_types::{Outcome, ServerKey, ServerName, ToolName};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +197,9 @@ impl CallError {
 /// Why the orchestrator could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// What was said of servers and tools before cannot be taken up.
+    #[error("cannot take up what is said of servers and tools")]
+    Said(#[source] ApplyError),
     /// A folder that it needs cannot be made or read.
     #[error("cannot use the folder {path}")]
     Folder {
@@ -259,28 +262,6 @@ fn list(folders: &[PathBuf]) -> String {
     folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Why an entry was not added to `mcp.json`.
-#[derive(Debug, thiserror::Error)]
-pub enum AddError {
-    /// The name is taken by another server.
-    #[error("the name `{name}` is taken by {taken_by}")]
-    Conflict {
-        /// The name.
-        name: ServerName,
-        /// What has it.
-        taken_by: String,
-    },
-    /// The entry is not valid.
-    #[error("the entry is not valid: {0}")]
-    Invalid(String),
-    /// `mcp.json` cannot be read or written.
-    #[error("mcp.json cannot be changed: {0}")]
-    File(String),
-    /// The hub is ending.
-    #[error("the hub is ending")]
-    Ending,
-}
-
 /// Why a server was not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
@@ -308,11 +289,4 @@ pub enum RemoveError {
     /// The hub is ending.
     #[error("the hub is ending")]
     Ending,
-}
-
-/// A text that could not name a server is told with the rule.
-impl From<InvalidName> for AddError {
-    fn from(error: InvalidName) -> Self {
-        Self::Invalid(error.to_string())
-    }
 }

@@ -8,23 +8,25 @@ use std::time::Duration;
 use dormouse_lifecycle::{Event as Step, Phase};
 use dormouse_registry::{Catalog, Entry, Registry};
 use dormouse_scan::Scanned;
-use dormouse_storage::{Storage, StorageError, Table, Write, joined_key};
+use dormouse_storage::{FromOthers, Storage, StorageError, Table, Write};
 use dormouse_types::{
-    Event, FeatureSource, Launch, Origin, PrepareStep, Scope, ServerKey, ServerName, ServerState,
-    ServerStatus, Timestamp, Wanted,
+    AgentId, Event, FeatureSource, Launch, Origin, PrepareStep, Scope, ServerKey, ServerState, ServerStatus,
+    Timestamp, ToolKey, ToolSettings, Wanted, chain,
 };
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::configured::Configured;
-use crate::error::{AddError, OpenError, RegisterError, RemoveError};
+use crate::edit::{Edit, EditError, EditKind, Reset};
+use crate::error::{OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
 use crate::folders::{Folders, QUIET, Scripts};
 use crate::instance::Learned;
 use crate::reconcile::{Live, Sources, source_of};
 use crate::roster::Roster;
+use crate::said::{Said, ShareError, Shared, stored_key};
 use crate::settings::Settings;
 
 /// How long a first contact waits for the inventory to take up what a server said.
@@ -35,12 +37,31 @@ const LEARNING: Duration = Duration::from_secs(5);
 pub(crate) enum Order {
     /// Take a script of a drop folder under a name.
     Register { key: ServerKey, path: PathBuf, reply: oneshot::Sender<Result<(), RegisterError>> },
-    /// Add an entry to `mcp.json`.
-    Add { name: ServerName, entry: Value, reply: oneshot::Sender<Result<(), AddError>> },
+    /// Change entries of `mcp.json`, each by itself.
+    Edit { edits: Vec<Edit>, reply: oneshot::Sender<Vec<Result<(), EditError>>> },
+    /// Say anew what is said beside the configuration.
+    Say { say: Say, reply: oneshot::Sender<Result<(), ShareError>> },
+    /// Show what a context configured.
+    Document { scope: Scope, reply: oneshot::Sender<Result<Value, EditError>> },
+    /// Show one entry.
+    Entry { server: ServerKey, reply: oneshot::Sender<Result<Option<Value>, EditError>> },
+    /// Forget what a context configured and registered.
+    Reset { scope: Scope, what: Reset, reply: oneshot::Sender<Result<Vec<ServerKey>, EditError>> },
     /// Remove what was registered or configured; with `file` also the script itself.
     Remove { key: ServerKey, file: bool, reply: oneshot::Sender<Result<(), RemoveError>> },
     /// Look at all sources now, without waiting for the watch.
     Rescan { reply: oneshot::Sender<()> },
+}
+
+/// Something that is said beside the configuration.
+#[derive(Debug)]
+pub(crate) enum Say {
+    /// An agent may use a server of the store.
+    Assign { server: ServerKey, agent: AgentId },
+    /// It may not any more.
+    Unassign { server: ServerKey, agent: AgentId },
+    /// How a tool shows in a context.
+    Tool { scope: Scope, tool: ToolKey, settings: ToolSettings },
 }
 
 /// The task's own state.
@@ -53,6 +74,7 @@ pub(crate) struct Inventory {
     scripts: Scripts,
     registrations: BTreeMap<ServerKey, PathBuf>,
     configured: Configured,
+    said: Said,
     live: Live,
     findings: Arc<Mutex<Vec<Finding>>>,
     /// How many first contacts are under way.
@@ -72,21 +94,10 @@ impl Inventory {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
         }
-        let registrations = storage
-            .all(Table::Registrations)
-            .await?
-            .into_iter()
-            .filter_map(|(_, value)| {
-                let key: ServerKey = serde_json::from_value(value.get("server")?.clone()).ok()?;
-                Some((key, PathBuf::from(value.get("path")?.as_str()?)))
-            })
-            .collect();
-        let live = storage
-            .all(Table::LiveFeatures)
-            .await?
-            .into_iter()
-            .filter_map(|(version, value)| Some((version, Arc::new(serde_json::from_value(value).ok()?))))
-            .collect();
+        let registrations = registrations(&*storage).await?;
+        let live = live(&*storage).await?;
+        let said = Said::load(&*storage).await?;
+        roster.engine().registry.apply(said.since(&Said::default())).await.map_err(OpenError::Said)?;
         let folders = Folders::open(settings.drop_folders.clone(), &settings.state);
         let mut inventory = Self {
             settings,
@@ -96,6 +107,7 @@ impl Inventory {
             scripts: Scripts::new(),
             registrations,
             configured: Configured::default(),
+            said,
             live,
             findings,
             contacts,
@@ -112,6 +124,7 @@ impl Inventory {
         mut changes: watch::Receiver<u64>,
         ending: CancellationToken,
     ) {
+        let mut others = self.storage.feed();
         loop {
             tokio::select! {
                 () = ending.cancelled() => return,
@@ -123,6 +136,7 @@ impl Inventory {
                     self.learn(batch).await;
                 }
                 Some(order) = orders.recv() => self.obey(order).await,
+                news = heard(&mut others) => self.follow(news).await,
                 Ok(()) = changes.changed() => {
                     // An editor writes in several steps; wait until it is quiet.
                     while let Ok(Ok(())) = tokio::time::timeout(QUIET, changes.changed()).await {}
@@ -138,8 +152,20 @@ impl Inventory {
             Order::Register { key, path, reply } => {
                 let _ = reply.send(self.register(key, path).await);
             }
-            Order::Add { name, entry, reply } => {
-                let _ = reply.send(self.add(name, entry).await);
+            Order::Edit { edits, reply } => {
+                let _ = reply.send(self.edit(edits).await);
+            }
+            Order::Say { say, reply } => {
+                let _ = reply.send(self.say(say).await);
+            }
+            Order::Document { scope, reply } => {
+                let _ = reply.send(crate::configured::document(&self.settings, &scope));
+            }
+            Order::Entry { server, reply } => {
+                let _ = reply.send(crate::configured::entry(&self.settings, &server));
+            }
+            Order::Reset { scope, what, reply } => {
+                let _ = reply.send(self.reset(&scope, what).await);
             }
             Order::Remove { key, file, reply } => {
                 let _ = reply.send(self.remove(key, file).await);
@@ -170,8 +196,49 @@ impl Inventory {
                 }
             }
         }
+        self.reread().await;
+    }
+
+    /// Reads what is configured and applies the difference.
+    async fn reread(&mut self) {
         self.configured = Configured::load(&self.settings, &self.configured);
         self.reconcile().await;
+    }
+
+    /// Takes up what other hubs on the same storage wrote.
+    async fn follow(&mut self, news: FromOthers) {
+        let written = match news {
+            FromOthers::Told(_) => return,
+            FromOthers::Written(tables) => tables,
+            FromOthers::Missed => Table::ALL.to_vec(),
+        };
+        if let Err(error) = self.take_up(&written).await {
+            warn!(%error, "what other hubs changed cannot be read");
+        }
+    }
+
+    async fn take_up(&mut self, written: &[Table]) -> Result<(), StorageError> {
+        if written.contains(&Table::Registrations) {
+            self.registrations = registrations(&*self.storage).await?;
+        }
+        if written.contains(&Table::LiveFeatures) {
+            self.live = live(&*self.storage).await?;
+        }
+        if written.contains(&Table::Assignments) || written.contains(&Table::ToolSettings) {
+            let said = Said::load(&*self.storage).await?;
+            match self.roster.engine().registry.apply(said.since(&self.said)).await {
+                Ok(_) => self.said = said,
+                Err(error) => warn!(%error, "what another hub said of tools cannot be taken up"),
+            }
+        }
+        if written.contains(&Table::Documents) {
+            self.configured = Configured::load(&self.settings, &self.configured);
+        }
+        const OURS: [Table; 3] = [Table::Registrations, Table::LiveFeatures, Table::Documents];
+        if written.iter().any(|table| OURS.contains(table)) {
+            self.reconcile().await;
+        }
+        Ok(())
     }
 
     fn sources<'a>(&'a self, catalog: &'a Catalog) -> Sources<'a> {
@@ -190,8 +257,9 @@ impl Inventory {
         let catalog = registry.snapshot();
         let mut desired = self.sources(&catalog).desired();
         self.roster.engine().alerts.found(registry, &desired.findings);
-        *self.findings.lock().expect("nothing panics while it holds the findings") =
-            std::mem::take(&mut desired.findings);
+        let findings = std::mem::take(&mut desired.findings);
+        self.roster.engine().alerts.found(registry, &findings);
+        *self.findings.lock().expect("nothing panics while it holds the findings") = findings;
         let changes = desired.difference(&catalog);
         if changes.is_empty() {
             return;
@@ -352,17 +420,89 @@ impl Inventory {
         Ok(())
     }
 
-    async fn add(&mut self, name: ServerName, entry: Value) -> Result<(), AddError> {
-        self.rescan().await;
-        let key = ServerKey::store(name.clone());
-        if let Some(known) = self.roster.engine().registry.snapshot().get(&key)
-            && known.config.origin != Origin::Configured
-        {
-            return Err(AddError::Conflict { name, taken_by: source_of(&known.config.launch) });
+    async fn edit(&mut self, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
+        let catalog = self.roster.engine().registry.snapshot();
+        let taken = |edit: &Edit| match (catalog.get(&edit.server), &edit.kind) {
+            (Some(known), EditKind::Put(_)) if known.config.origin != Origin::Configured => {
+                let taken_by = source_of(&known.config.launch);
+                Err(EditError::Conflict { server: edit.server.clone(), taken_by })
+            }
+            _ => Ok(()),
+        };
+        let free: Vec<Result<(), EditError>> = edits.iter().map(taken).collect();
+        let allowed = edits.iter().zip(&free).filter(|(_, free)| free.is_ok()).map(|(edit, _)| edit.clone());
+        let mut done = crate::configured::edit(&self.settings, allowed.collect()).into_iter();
+        let results = free.into_iter().map(|free| match free {
+            Ok(()) => done.next().unwrap_or(Err(EditError::Ending)),
+            refused => refused,
+        });
+        let results = results.collect();
+        self.reread().await;
+        results
+    }
+
+    async fn say(&mut self, say: Say) -> Result<(), ShareError> {
+        let mut said = self.said.clone();
+        match say {
+            Say::Assign { server, .. } if server.scope != Scope::Store => {
+                return Err(ShareError::NotTheStores { server });
+            }
+            Say::Assign { server, agent } => drop(said.shared.insert(Shared { server, agent })),
+            Say::Unassign { server, agent } => drop(said.shared.remove(&Shared { server, agent })),
+            Say::Tool { scope, tool, settings } if settings.is_empty() => {
+                drop(said.tools.remove(&(scope, tool)));
+            }
+            Say::Tool { scope, tool, settings } => drop(said.tools.insert((scope, tool), settings)),
         }
-        crate::configured::put(&self.settings, &name, &entry)?;
-        self.rescan().await;
+        self.said_anew(said).await
+    }
+
+    /// First the registry, which may refuse, then the storage; what cannot be stored is taken back.
+    async fn said_anew(&mut self, said: Said) -> Result<(), ShareError> {
+        let registry = &self.roster.engine().registry;
+        registry.apply(said.since(&self.said)).await.map_err(ShareError::Refused)?;
+        if let Err(error) = self.storage.write(said.writes_since(&self.said)).await {
+            if let Err(error) = registry.apply(self.said.since(&said)).await {
+                warn!(%error, "what could not be stored is said until the hub ends");
+            }
+            return Err(error.into());
+        }
+        self.said = said;
         Ok(())
+    }
+
+    async fn reset(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
+        let concerned = |of: &Scope| of == scope || (*scope == Scope::Store && what.agents);
+        let catalog = self.roster.engine().registry.snapshot();
+        let gone: Vec<_> = catalog
+            .servers(&Scope::Store)
+            .filter(|entry| concerned(&entry.key.scope) && entry.config.origin != Origin::Dropped)
+            .cloned()
+            .collect();
+        let configured = gone.iter().filter(|entry| entry.config.origin == Origin::Configured);
+        let edits = configured.map(|entry| Edit { server: entry.key.clone(), kind: EditKind::Remove });
+        for result in crate::configured::edit(&self.settings, edits.collect()) {
+            result?;
+        }
+        for entry in gone.iter().filter(|entry| entry.config.origin == Origin::Registered) {
+            self.forget(&entry.key).await?;
+        }
+        let mut said = self.said.clone();
+        if what.shares {
+            said.shared.retain(|shared| match scope {
+                Scope::Store => false,
+                Scope::Agent(agent) => shared.agent != *agent,
+            });
+        }
+        if what.tools {
+            said.tools.retain(|(of, _), _| !concerned(of));
+        }
+        self.said_anew(said).await.map_err(|error| match error {
+            ShareError::Storage(error) => EditError::Storage(error),
+            other => EditError::File(other.to_string()),
+        })?;
+        self.rescan().await;
+        Ok(gone.iter().map(|entry| entry.key.clone()).collect())
     }
 
     async fn remove(&mut self, key: ServerKey, file: bool) -> Result<(), RemoveError> {
@@ -376,7 +516,10 @@ impl Inventory {
                 self.forget(&key).await?;
             }
             Origin::Configured => {
-                crate::configured::remove(&self.settings, &key.name)?;
+                let edit = Edit { server: key.clone(), kind: EditKind::Remove };
+                for result in crate::configured::edit(&self.settings, vec![edit]) {
+                    result.map_err(|error| RemoveError::Config(chain(&error)))?;
+                }
             }
         }
         if let (true, Launch::Script { path, .. }) = (file, &entry.config.launch) {
@@ -423,9 +566,31 @@ fn unreachable(reason: Option<String>) -> ServerStatus {
     ServerStatus { state: ServerState::Unreachable, reason, ..ServerStatus::dormant(Timestamp::now()) }
 }
 
-fn stored_key(key: &ServerKey) -> String {
-    match &key.scope {
-        Scope::Store => joined_key(["store", key.name.as_str()]),
-        Scope::Agent(agent) => joined_key(["agent", agent.as_str(), key.name.as_str()]),
+async fn registrations(storage: &dyn Storage) -> Result<BTreeMap<ServerKey, PathBuf>, StorageError> {
+    let stored = storage.all(Table::Registrations).await?.into_iter();
+    let read = stored.filter_map(|(_, value)| {
+        let key: ServerKey = serde_json::from_value(value.get("server")?.clone()).ok()?;
+        Some((key, PathBuf::from(value.get("path")?.as_str()?)))
+    });
+    Ok(read.collect())
+}
+
+async fn live(storage: &dyn Storage) -> Result<Live, StorageError> {
+    let stored = storage.all(Table::LiveFeatures).await?.into_iter();
+    let read =
+        stored.filter_map(|(version, value)| Some((version, Arc::new(serde_json::from_value(value).ok()?))));
+    Ok(read.collect())
+}
+
+/// The next word from other hubs; never, where there are none.
+async fn heard(others: &mut Option<broadcast::Receiver<FromOthers>>) -> FromOthers {
+    let Some(receiver) = others else { return std::future::pending().await };
+    match receiver.recv().await {
+        Ok(news) => news,
+        Err(broadcast::error::RecvError::Lagged(_)) => FromOthers::Missed,
+        Err(broadcast::error::RecvError::Closed) => {
+            *others = None;
+            std::future::pending().await
+        }
     }
 }

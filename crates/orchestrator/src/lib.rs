@@ -14,10 +14,11 @@
 //!   sources (drop folders, registrations, `mcp.json`) and applies differences only.
 //! * [`Orchestrator::shutdown`] returns when no process is left.
 
-mod ask;
 mod alerts;
+mod ask;
 mod call;
 mod configured;
+mod edit;
 mod error;
 mod finding;
 mod folders;
@@ -30,6 +31,7 @@ mod orchestrator;
 mod probe;
 mod reconcile;
 mod roster;
+mod said;
 mod settings;
 mod starter;
 mod supervision;
@@ -37,14 +39,16 @@ mod wishes;
 
 pub use ask::AskError;
 pub use call::{Call, Called};
+pub use dormouse_lifecycle::{OutOfRange, Supervision};
+pub use edit::{Edit, EditError, EditKind, Reset};
 pub use error::{
-    AddError, CallError, CheckError, LeaseError, OpenError, RefreshError, RegisterError, RemoveError,
-    StartFault, WantError,
+    CallError, CheckError, LeaseError, OpenError, RefreshError, RegisterError, RemoveError, StartFault,
+    WantError,
 };
 pub use finding::Finding;
 pub use lease::Lease;
 pub use measure::Measures;
 pub use orchestrator::{Orchestrator, Parts};
-pub use dormouse_lifecycle::{OutOfRange, Supervision};
+pub use said::ShareError;
 pub use settings::{Overrides, Settings};
 pub use supervision::Check;

@@ -9,7 +9,7 @@ use dormouse_lifecycle::{Event as Step, Phase, Supervision};
 use dormouse_protocol::{Connection, Environments, Launcher, Noise, RemoteClient};
 use dormouse_registry::Registry;
 use dormouse_storage::Storage;
-use dormouse_types::{BackChannel, Launch, NoBackChannel, ServerKey, ServerName};
+use dormouse_types::{AgentId, BackChannel, Launch, NoBackChannel, Scope, ServerKey, ToolKey, ToolSettings};
 use notify::RecommendedWatcher;
 use opentelemetry::metrics::Meter;
 use serde_json::Value;
@@ -18,14 +18,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::error::{AddError, LeaseError, OpenError, RegisterError, RemoveError};
+use crate::edit::{Edit, EditError, Reset};
+use crate::error::{LeaseError, OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
 use crate::folders::watch_files;
 use crate::instance::Engine;
-use crate::inventory::{Inventory, Order};
+use crate::inventory::{Inventory, Order, Say};
 use crate::lease::Lease;
 use crate::measure::Measures;
 use crate::roster::Roster;
+use crate::said::ShareError;
 use crate::settings::Settings;
 use crate::starter::Starter;
 use crate::wishes::Wishes;
@@ -228,12 +230,67 @@ impl Orchestrator {
         self.order(|reply| Order::Register { key, path, reply }).await.unwrap_or(Err(RegisterError::Ending))
     }
 
-    /// Adds an entry to `mcp.json`, or replaces the one of that name.
+    /// Changes entries of `mcp.json`, each by itself, and saves the file once. The results are in
+    /// the order of the edits; fewer of them say that the hub is ending.
+    pub async fn edit(&self, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
+        self.order(|reply| Order::Edit { edits, reply }).await.unwrap_or_default()
+    }
+
+    /// Lets an agent use a server of the store.
     ///
     /// # Errors
-    /// [`AddError`]
-    pub async fn add(&self, name: ServerName, entry: Value) -> Result<(), AddError> {
-        self.order(|reply| Order::Add { name, entry, reply }).await.unwrap_or(Err(AddError::Ending))
+    /// [`ShareError`]
+    pub async fn assign(&self, server: ServerKey, agent: AgentId) -> Result<(), ShareError> {
+        self.say(Say::Assign { server, agent }).await
+    }
+
+    /// Takes a server of the store away from an agent.
+    ///
+    /// # Errors
+    /// [`ShareError`]
+    pub async fn unassign(&self, server: ServerKey, agent: AgentId) -> Result<(), ShareError> {
+        self.say(Say::Unassign { server, agent }).await
+    }
+
+    /// Says how a tool shows in a context; empty settings undo what was said.
+    ///
+    /// # Errors
+    /// [`ShareError`]
+    pub async fn set_tool(
+        &self,
+        scope: Scope,
+        tool: ToolKey,
+        settings: ToolSettings,
+    ) -> Result<(), ShareError> {
+        self.say(Say::Tool { scope, tool, settings }).await
+    }
+
+    async fn say(&self, say: Say) -> Result<(), ShareError> {
+        self.order(|reply| Order::Say { say, reply }).await.unwrap_or(Err(ShareError::Ending))
+    }
+
+    /// What a context configured, in the form of `mcp.json`, variables not expanded.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub async fn document(&self, scope: Scope) -> Result<Value, EditError> {
+        self.order(|reply| Order::Document { scope, reply }).await.unwrap_or(Err(EditError::Ending))
+    }
+
+    /// The entry of a configured server, variables not expanded; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub async fn entry(&self, server: ServerKey) -> Result<Option<Value>, EditError> {
+        self.order(|reply| Order::Entry { server, reply }).await.unwrap_or(Err(EditError::Ending))
+    }
+
+    /// Forgets what a context configured and registered. Gives the servers that are gone.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub async fn reset(&self, scope: Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
+        self.order(|reply| Order::Reset { scope, what, reply }).await.unwrap_or(Err(EditError::Ending))
     }
 
     /// Removes a registration or a configured entry; a dropped script is only detached, unless

@@ -44,10 +44,10 @@ pub(crate) struct Desired {
 impl Sources<'_> {
     pub(crate) fn desired(&self) -> Desired {
         let mut desired = Desired::default();
-        for (name, server) in &self.configured.servers {
+        for (key, server) in &self.configured.servers {
             let mut config = server.config.clone();
-            self.settings.apply(name, &mut config);
-            let entry = self.command(ServerKey::store(name.clone()), config, server.title.clone());
+            self.settings.apply(key, &mut config);
+            let entry = self.command(key.clone(), config, server.title.clone());
             desired.entries.insert(entry.key.clone(), entry);
         }
         desired.findings.extend(self.configured.findings.iter().cloned());
@@ -108,7 +108,7 @@ impl Sources<'_> {
             stateless: false,
             origin,
         };
-        self.settings.apply(&key.name, &mut config);
+        self.settings.apply(&key, &mut config);
         let known = self.catalog.get(&key).filter(|known| known.content_hash == script.content_hash);
         let (features, source, confidence, drift) = match (self.live.get(&script.content_hash), known) {
             (Some(served), Some(known)) if Arc::ptr_eq(&known.features, served) => {

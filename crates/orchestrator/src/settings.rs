@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dormouse_types::{Env, Idle, ServerConfig, ServerName, Timing, Wanted};
+use dormouse_types::{Env, Idle, Scope, ServerConfig, ServerKey, ServerName, Timing, Wanted};
 
 /// The folders and rules of one space.
 #[derive(Debug, Clone)]
@@ -44,9 +44,13 @@ pub struct Overrides {
 }
 
 impl Settings {
-    /// Puts what is said about this server into its configuration.
-    pub(crate) fn apply(&self, name: &ServerName, config: &mut ServerConfig) {
-        let Some(said) = self.servers.get(name) else { return };
+    /// Puts what is said about this server into its configuration. What is said is said of the
+    /// store's servers: an agent that calls one of its own alike does not get the store's variables.
+    pub(crate) fn apply(&self, server: &ServerKey, config: &mut ServerConfig) {
+        if server.scope != Scope::Store {
+            return;
+        }
+        let Some(said) = self.servers.get(&server.name) else { return };
         config.wanted = said.wanted.unwrap_or(config.wanted);
         config.timing.idle = said.idle.unwrap_or(config.timing.idle);
         config.timing.start = said.start.unwrap_or(config.timing.start);

@@ -4,7 +4,9 @@ pub(crate) mod chat;
 pub(crate) mod events;
 pub(crate) mod hub;
 pub(crate) mod query;
+pub(crate) mod resources;
 pub(crate) mod servers;
+pub(crate) mod share;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 

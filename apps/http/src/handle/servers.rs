@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::{ServerPath, listed, named};
-use crate::domain::{Scope, ServerInfo, ServerName, ServerState};
+use crate::domain::{ServerInfo, ServerName, ServerState};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Entered};
 use crate::problem::{Code, Problem};
 use crate::wire::{AddServer, Disconnected, OutputReport, RegisterServer, Registered, ServerItem};
@@ -30,7 +30,7 @@ const STATES: [ServerState; 8] = [
     ServerState::Disconnected,
 ];
 
-fn shown(server: &ServerInfo) -> Response {
+pub(super) fn shown(server: &ServerInfo) -> Response {
     Json(ServerItem::from(server)).into_response()
 }
 
@@ -85,10 +85,7 @@ pub(crate) async fn add(
     Entered { context, access }: Entered,
     ApiJson(asked): ApiJson<AddServer>,
 ) -> Result<Response, Problem> {
-    access.to_store("adding a command")?;
-    if *context.scope() != Scope::Store {
-        return Err(Problem::new(Code::NotSupported, "commands are added to the store, not to an agent"));
-    }
+    access.to_store("adding a command or URL")?;
     let name = named("name", ServerName::try_new(&asked.name))?;
     let server = context.add(name, Value::Object(asked.entry)).await?;
     Ok((StatusCode::CREATED, shown(&server)).into_response())

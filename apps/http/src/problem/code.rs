@@ -47,11 +47,15 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "Nothing is served at this path";
     UnknownTool = "unknown_tool", NOT_FOUND, "No tool has this name";
     UnknownServer = "unknown_server", NOT_FOUND, "No server has this name";
+    UnknownResource = "unknown_resource", NOT_FOUND, "No server offers this resource or prompt";
+    NotConfigured = "not_configured", NOT_FOUND, "The server has no entry in mcp.json";
     UnknownToken = "unknown_token", NOT_FOUND, "No token has this name";
     ScriptNotFound = "script_not_found", NOT_FOUND, "There is no such script";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
     AmbiguousTool = "ambiguous_tool", CONFLICT, "Several tools have this name";
     AmbiguousServer = "ambiguous_server", CONFLICT, "Several servers are shown under this name";
+    AmbiguousResource = "ambiguous_resource", CONFLICT, "Several servers offer this resource or prompt";
+    NotYours = "not_yours", FORBIDDEN, "The server belongs to somebody else";
     NameConflict = "name_conflict", CONFLICT, "The name is taken";
     ChangedMeanwhile = "changed_meanwhile", CONFLICT, "Somebody else changed it meanwhile";
     ServerStopped = "server_stopped", CONFLICT, "The server is stopped";

@@ -5,9 +5,9 @@ use tracing::warn;
 
 use super::{Code, Problem};
 use crate::domain::{
-    AddError, CallError, ConversationError, InvalidArguments, InvalidName, LeaseError, NoSuchServer,
-    NoSuchTool, QueryError, RegisterError, RemoveError, RunError, StartFault, StorageError, TokenError,
-    WaitError, WireError, chain,
+    AskError, CallError, ChangeError, ConversationError, EditError, InvalidArguments, InvalidName,
+    LeaseError, NoSuchServer, NoSuchTool, QueryError, ReadError, RegisterError, RemoveError, RunError,
+    ShareError, StartFault, StorageError, TokenError, ToolSettingError, WaitError, WireError, chain,
 };
 
 impl From<InvalidName> for Problem {
@@ -83,7 +83,12 @@ impl From<RunError> for Problem {
         match error {
             RunError::Lease(error) => error.into(),
             RunError::Wire { source, .. } => match source {
-                WireError::NotSent | WireError::Unreadable { .. } => Self::new(Code::ServerFailed, detail),
+                WireError::NotSent
+                | WireError::Unreadable { .. }
+                | WireError::Unreachable { .. }
+                | WireError::Broken { .. }
+                | WireError::Status { .. } => Self::new(Code::ServerFailed, detail),
+                WireError::SignIn(_) => Self::new(Code::ServerRefused, detail),
                 WireError::Died { stderr, .. } => {
                     Self::new(Code::ServerFailed, detail).with_list("stderr", stderr)
                 }
@@ -166,17 +171,66 @@ impl From<RegisterError> for Problem {
     }
 }
 
-impl From<AddError> for Problem {
-    fn from(error: AddError) -> Self {
+impl From<EditError> for Problem {
+    fn from(error: EditError) -> Self {
         let detail = error.to_string();
         match error {
-            AddError::Conflict { .. } => Self::field(Code::NameConflict, "name", detail),
-            AddError::Invalid(_) => Self::new(Code::InvalidEntry, detail),
-            AddError::File(_) => {
-                warn!(error = %detail, "a server was not added");
+            EditError::Conflict { .. } => Self::field(Code::NameConflict, "name", detail),
+            EditError::Invalid(_) => Self::new(Code::InvalidEntry, detail),
+            EditError::NotConfigured { .. } => Self::new(Code::NotConfigured, detail),
+            EditError::File(_) => {
+                warn!(error = %detail, "mcp.json was not changed");
                 Self::new(Code::ConfigFailed, detail)
             }
-            AddError::Ending => Self::new(Code::Ending, detail),
+            EditError::Storage(error) => error.into(),
+            EditError::Ending => Self::new(Code::Ending, detail),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::UnknownServer(error) => error.into(),
+            ChangeError::NotYours { .. } => Self::new(Code::NotYours, error),
+            ChangeError::Edit(error) => error.into(),
+            ChangeError::Remove(error) => error.into(),
+            ChangeError::Share(error) => error.into(),
+        }
+    }
+}
+
+impl From<ShareError> for Problem {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::NotTheStores { .. } => Self::new(Code::NotYours, error),
+            ShareError::Refused(ref refused) => Self::new(Code::NameConflict, chain(refused)),
+            ShareError::Storage(error) => error.into(),
+            ShareError::Ending => Self::new(Code::Ending, error),
+        }
+    }
+}
+
+impl From<ToolSettingError> for Problem {
+    fn from(error: ToolSettingError) -> Self {
+        match error {
+            ToolSettingError::UnknownTool(error) => error.into(),
+            ToolSettingError::Share(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        let detail = chain(&error);
+        match error {
+            ReadError::Unknown { .. } => Self::new(Code::UnknownResource, detail),
+            ReadError::Ambiguous { servers, .. } => {
+                Self::new(Code::AmbiguousResource, detail).with_list("candidates", servers)
+            }
+            ReadError::UnknownServer(error) => error.into(),
+            ReadError::Ask(AskError::Lease(error)) => error.into(),
+            ReadError::Ask(AskError::Wire { .. }) => Self::new(Code::ServerRefused, detail),
         }
     }
 }

@@ -14,6 +14,7 @@ mod hub;
 mod plan;
 mod query;
 mod server;
+mod share;
 mod token;
 mod tool;
 
@@ -26,6 +27,11 @@ pub use query::{CallBegun, Progress, QueryAnswered, QueryAsked, QueryNews, Token
 pub use server::{
     AddServer, Disconnected, Doubtful, DriftItem, OutputReport, RegisterServer, Registered, ServerItem,
     ServerTool,
+};
+pub(crate) use share::masked;
+pub use share::{
+    AddedServer, AddedServers, AgentItem, CallRecordItem, EntryReport, FailedServer, GetPrompt, Gone,
+    OfferedItem, ReadResource, ResetBody, ResetReport, Sharing, ToolSetting, ToolStatItem,
 };
 pub use token::{CreateToken, MadeToken, Revoked, TokenItem};
 pub use tool::{CallBody, CallReply, FoundTool, ToolItem};
