@@ -1,10 +1,16 @@
 //! The command line.
 
+mod offers;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use dormouse_types::{AgentId, ServerState, SessionId};
+use dormouse_types::{AgentId, Outcome, ServerState, SessionId};
+
+pub(crate) use offers::{
+    Agents, AgentsVerb, Config, ConfigVerb, Forgotten, Prompts, PromptsVerb, Resources, ResourcesVerb, Whence,
+};
 
 /// A tool hub for AI agents whose tools sleep until they are needed.
 ///
@@ -54,6 +60,15 @@ pub(crate) enum Command {
     /// Tools: find them and call them
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Tools(Tools),
+    /// Resources: what servers offer to read
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Resources(Resources),
+    /// Prompts: messages that servers offer
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Prompts(Prompts),
+    /// Agents: who has servers of its own, or shares those of the store
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Agents(Agents),
     /// Tokens: who may use the hub over the network
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Token(Token),
@@ -75,7 +90,7 @@ pub(crate) enum Command {
 }
 
 /// Whose view of the hub: the store's, or an agent's.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct View {
     /// As this agent, with its own servers only
     #[arg(long, global = true, value_name = "AGENT")]
@@ -133,6 +148,38 @@ pub(crate) enum ServersVerb {
         /// Delete its script too
         #[arg(long)]
         file: bool,
+    },
+    /// Change the entry of a server in mcp.json; a member that is null is taken away
+    Update {
+        /// The server
+        name: String,
+        /// The members to change, as JSON; `-` reads them from standard input
+        #[arg(long, value_name = "JSON")]
+        entry: String,
+        /// The JSON is the whole entry, not a change of it
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Show the entry of a server in mcp.json, without secrets
+    Entry {
+        /// The server
+        name: String,
+    },
+    /// Let an agent use a server of the store; both use one process
+    Share {
+        /// The server
+        name: String,
+        /// The agent
+        #[arg(value_name = "AGENT")]
+        with: AgentId,
+    },
+    /// Take a server of the store away from an agent
+    Unshare {
+        /// The server
+        name: String,
+        /// The agent
+        #[arg(value_name = "AGENT")]
+        with: AgentId,
     },
     /// End its process and start it again
     Restart {
@@ -224,6 +271,52 @@ pub(crate) enum ToolsVerb {
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         timeout: Option<f64>,
     },
+    /// Leave a tool out of this view: it is neither listed nor called
+    Disable(OneTool),
+    /// Put a tool back into this view
+    Enable(OneTool),
+    /// Show a tool under another name in this view; without one, under its own again
+    Rename {
+        #[command(flatten)]
+        tool: OneTool,
+        /// The name
+        #[arg(value_name = "NEW")]
+        new: Option<String>,
+    },
+    /// Describe a tool in other words in this view; without any, in its server's again
+    Describe {
+        #[command(flatten)]
+        tool: OneTool,
+        /// The words; `-` reads them from standard input
+        #[arg(value_name = "TEXT")]
+        text: Option<String>,
+    },
+    /// List how calls ended, newest first
+    Calls {
+        /// Of this server
+        #[arg(long, value_name = "SERVER")]
+        server: Option<String>,
+        /// Of tools that their server calls so
+        #[arg(long, value_name = "TOOL")]
+        tool: Option<String>,
+        /// That ended so: ok, tool_error, failed or unknown
+        #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
+        outcome: Option<Outcome>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: usize,
+    },
+    /// Tell of every tool how often it was called since the hub began, and how that went
+    Stats,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneTool {
+    /// The tool: its full name, or its own where that is unambiguous
+    pub(crate) name: String,
+    /// Its server, where several have such a tool
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) server: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -249,24 +342,6 @@ pub(crate) enum TokenVerb {
         /// Its name
         name: String,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Config {
-    #[command(subcommand)]
-    pub(crate) verb: ConfigVerb,
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum ConfigVerb {
-    /// Show the settings as they hold: file, environment and flags together
-    Show,
-    /// Check dormouse.toml and mcp.json without starting anything
-    Validate,
-    /// Make a folder a space: dormouse.toml with every setting, and a drop folder
-    Init,
-    /// Put every setting back to its default; the old file is kept as dormouse.toml.bak
-    Reset,
 }
 
 #[derive(Debug, Args)]
@@ -315,6 +390,14 @@ fn state(text: &str) -> Result<ServerState, String> {
     all.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
         let words: Vec<&str> = all.iter().map(|state| state.as_str()).collect();
         format!("the states are {}", words.join(", "))
+    })
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let all = [Outcome::Ok, Outcome::ToolError, Outcome::Failed, Outcome::Unknown];
+    all.into_iter().find(|outcome| outcome.as_str() == text).ok_or_else(|| {
+        let words: Vec<&str> = all.iter().map(|outcome| outcome.as_str()).collect();
+        format!("the outcomes are {}", words.join(", "))
     })
 }
 
@@ -372,6 +455,9 @@ mod tests {
             ("tools call x --timeout 0", "above 0"),
             ("servers list --agent a/b", "agent id"),
             ("servers add x --env A=b", "required"),
+            ("servers update x", "--entry"),
+            ("servers share x a/b", "agent id"),
+            ("tools calls --outcome good", "the outcomes are"),
             ("ask", "QUERY"),
         ] {
             let error = Cli::try_parse_from(format!("dormouse {line}").split(' ')).unwrap_err();

@@ -142,6 +142,33 @@ impl HubClient {
         parse(&self.exchange(Method::POST, path, Some(json(body)?), Effect::Change).await?)
     }
 
+    /// Has something replaced.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        parse(&self.exchange(Method::PUT, path, Some(json(body)?), Effect::Change).await?)
+    }
+
+    /// Has a part of something changed.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        parse(&self.exchange(Method::PATCH, path, Some(json(body)?), Effect::Change).await?)
+    }
+
+    /// Asks for something that a body describes, and changes nothing.
+    pub(crate) async fn look_up<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        parse(&self.exchange(Method::POST, path, Some(json(body)?), Effect::None).await?)
+    }
+
     /// Has a tool called.
     pub(crate) async fn call<T: DeserializeOwned>(
         &mut self,

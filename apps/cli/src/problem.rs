@@ -11,10 +11,13 @@ fn exit_for(code: Code) -> Exit {
     match code {
         Code::UnknownTool
         | Code::UnknownServer
+        | Code::UnknownResource
         | Code::UnknownToken
+        | Code::NotConfigured
         | Code::ScriptNotFound
         | Code::AmbiguousTool
-        | Code::AmbiguousServer => Exit::Unknown,
+        | Code::AmbiguousServer
+        | Code::AmbiguousResource => Exit::Unknown,
         Code::InvalidJson
         | Code::BadRequest
         | Code::BodyTooLarge
@@ -30,6 +33,7 @@ fn exit_for(code: Code) -> Exit {
         | Code::ServerRefused
         | Code::StartFailed
         | Code::ServerResting
+        | Code::ServerBusy
         | Code::ServerStopped => Exit::ServerDown,
         Code::Late | Code::StateNotReached => Exit::Late,
         Code::Unauthorized
@@ -37,6 +41,8 @@ fn exit_for(code: Code) -> Exit {
         | Code::HostRefused
         | Code::OriginRefused
         | Code::OutsideDropFolder
+        | Code::NotYours
+        | Code::ChangedMeanwhile
         | Code::NameConflict => Exit::Refused,
         Code::Ending => Exit::NoHub,
         Code::NotFound
@@ -45,6 +51,7 @@ fn exit_for(code: Code) -> Exit {
         | Code::NotSupported
         | Code::Internal
         | Code::StorageFailed
+        | Code::StorageUnreachable
         | Code::StorageFull
         | Code::ConfigFailed
         | Code::FileFailed => Exit::Unexpected,
@@ -83,6 +90,9 @@ fn hint(code: Code, members: &Map<String, Value>) -> Option<String> {
             near => Some(format!("did you mean {near}?")),
         },
         Code::AmbiguousTool => Some(format!("say which: {}", words(member(members, "candidates")))),
+        Code::AmbiguousResource => {
+            Some(format!("say which with --server: {}", words(member(members, "candidates"))))
+        }
         Code::InvalidArguments => {
             let tool = members.get("tool")?.as_str()?;
             Some(format!("`dormouse tools show {tool}` shows what it takes"))

@@ -1,4 +1,5 @@
-//! `config`: the settings of the space. Needs no hub, so that it also works when none can start.
+//! `config`: the settings of the space. What concerns `dormouse.toml` needs no hub, so that it also
+//! works when none can start; what concerns servers asks the hub.
 
 use std::fs;
 use std::io;
@@ -6,23 +7,53 @@ use std::path::{Path, PathBuf};
 
 use dormouse::mcp_json::{McpFile, ProblemKind};
 use dormouse::{Config, MARK, Space};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Run;
-use crate::args::ConfigVerb;
+use super::{Run, path, text};
+use crate::args::{ConfigVerb, Forgotten, View};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "…";
 
-pub(super) fn run(run: &Run, verb: ConfigVerb) -> Result<Exit, Failure> {
+pub(super) async fn run(run: &Run, verb: ConfigVerb) -> Result<Exit, Failure> {
     match verb {
         ConfigVerb::Show => show(run),
         ConfigVerb::Validate => validate(run),
         ConfigVerb::Init => init(run),
         ConfigVerb::Reset => reset(run),
+        ConfigVerb::Servers { view } => servers(run, &view).await,
+        ConfigVerb::Forget { view, what } => forget(run, &view, what).await,
     }
+}
+
+async fn servers(run: &Run, view: &View) -> Result<Exit, Failure> {
+    run.with_hub(async |hub| {
+        run.show(hub.get(&path(view, "/config")).await?, |output, document: Value| {
+            let pretty = serde_json::to_string_pretty(&document);
+            output.text(&pretty.map_err(|error| Failure::of(Exit::Unexpected, &error))?)
+        })
+    })
+    .await
+}
+
+async fn forget(run: &Run, view: &View, what: Forgotten) -> Result<Exit, Failure> {
+    let Forgotten { agents, shares, tools } = what;
+    let body = json!({"agents": agents, "shares": shares, "tools": tools});
+    run.with_hub(async |hub| {
+        run.show(hub.post(&path(view, "/config/reset"), &body).await?, |output, gone: Value| {
+            let removed = gone["removed"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if removed.is_empty() {
+                output.talk("no server was added, so none is removed");
+            }
+            let rows = removed
+                .iter()
+                .map(|server| vec![text(server, "server_name").to_owned(), text(server, "owner").to_owned()]);
+            output.table(&["removed", "owner"], rows.collect())
+        })
+    })
+    .await
 }
 
 fn show(run: &Run) -> Result<Exit, Failure> {

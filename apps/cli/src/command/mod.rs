@@ -1,13 +1,17 @@
 //! What each command does: a file each.
 
+mod agents;
 mod ask;
 mod config;
 mod doctor;
 mod history;
+mod prompts;
+mod resources;
 mod serve;
 mod servers;
 mod stats;
 mod token;
+mod tool_settings;
 mod tools;
 
 use std::io::{self, Read};
@@ -45,8 +49,11 @@ pub(crate) async fn run(run: &Run, command: Command) -> Result<Exit, Failure> {
         Command::Serve(serve) => serve::run(run, serve).await,
         Command::Servers(servers) => servers::run(run, servers).await,
         Command::Tools(tools) => tools::run(run, tools).await,
+        Command::Resources(resources) => resources::run(run, resources).await,
+        Command::Prompts(prompts) => prompts::run(run, prompts).await,
+        Command::Agents(agents) => agents::run(run, agents).await,
         Command::Token(token) => token::run(run, token.verb).await,
-        Command::Config(config) => config::run(run, config.verb),
+        Command::Config(config) => config::run(run, config.verb).await,
         Command::History(history) => history::run(run, history).await,
         Command::Stats => stats::run(run).await,
         Command::Doctor(doctor) => doctor::run(run, doctor).await,
@@ -120,6 +127,11 @@ fn path(view: &View, rest: &str) -> String {
         Some(agent) => format!("/agents/{}{rest}", segment(agent.as_str())),
         None => rest.to_owned(),
     }
+}
+
+/// A member of an object that is a text; empty where it is none.
+fn text<'a>(object: &'a Value, member: &str) -> &'a str {
+    object.get(member).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The text that stands on the command line, or standard input for `-`.

@@ -7,7 +7,7 @@ use dormouse_http::wire::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Run, brief, or_stdin, path};
+use super::{Run, brief, or_stdin, path, text};
 use crate::args::{AddServer, Servers, ServersVerb, View};
 use crate::client::{HubClient, segment};
 use crate::exit::Exit;
@@ -34,6 +34,26 @@ pub(super) async fn run(run: &Run, Servers { view, verb }: Servers) -> Result<Ex
                 });
                 Ok(())
             })
+        }
+        ServersVerb::Update { name, entry, replace } => {
+            let body = object(entry)?;
+            let path = of(name, "");
+            let said: Value = match replace {
+                true => hub.put(&path, &body).await?,
+                false => hub.patch(&path, &body).await?,
+            };
+            // Whether the new entry is a server shows at its first contact.
+            run.settled(hub).await?;
+            run.show(hub.get(&path).await.unwrap_or(said), one_line)
+        }
+        ServersVerb::Entry { name } => run.show(hub.get(&of(name, "/entry")).await?, written),
+        ServersVerb::Share { name, with } => {
+            let path = of(name, &format!("/agents/{}", segment(with.as_str())));
+            run.show(hub.put(&path, &json!({})).await?, sharing)
+        }
+        ServersVerb::Unshare { name, with } => {
+            let path = of(name, &format!("/agents/{}", segment(with.as_str())));
+            run.show(hub.delete(&path).await?, sharing)
         }
         ServersVerb::Restart { name } => {
             run.show(hub.post(&of(name, "/restart"), &json!({})).await?, one_line)
@@ -80,6 +100,27 @@ fn one_line(output: &Output, server: ServerItem<'static>) -> Result<(), Failure>
         &["server", "state", "reason"],
         vec![vec![server.name.to_string(), server.status.to_string(), reason]],
     )
+}
+
+/// The server's entry, as it could stand in `mcp.json`.
+fn written(output: &Output, said: Value) -> Result<(), Failure> {
+    match &said["entry"] {
+        Value::Null => output.talk(&format!("{} is a script, without an entry", text(&said, "name"))),
+        entry => {
+            let pretty = serde_json::to_string_pretty(entry);
+            output.text(&pretty.map_err(|error| Failure::of(Exit::Unexpected, &error))?)?;
+        }
+    }
+    Ok(())
+}
+
+fn sharing(output: &Output, said: Value) -> Result<(), Failure> {
+    let (server, agent) = (text(&said, "server_name"), text(&said, "agent"));
+    output.talk(&match said["shared"].as_bool() {
+        Some(true) => format!("{agent} may use {server}"),
+        _ => format!("{agent} may not use {server} any more"),
+    });
+    Ok(())
 }
 
 async fn show(run: &Run, hub: &mut HubClient, path: &str) -> Result<Exit, Failure> {
@@ -179,12 +220,16 @@ fn absolute(script: &Path) -> String {
     absolute.display().to_string()
 }
 
+/// An entry of `mcp.json` that is written out, here or on standard input.
+fn object(entry: &str) -> Result<Map<String, Value>, Failure> {
+    serde_json::from_str(&or_stdin(entry.to_owned())?)
+        .map_err(|error| Failure::new(Exit::Usage, "the entry is no JSON object").caused_by(&error))
+}
+
 /// The entry of `mcp.json` that the command line describes.
 fn entry(server: &AddServer) -> Result<Map<String, Value>, Failure> {
-    if let Some(text) = &server.entry {
-        let text = or_stdin(text.clone())?;
-        return serde_json::from_str(&text)
-            .map_err(|error| Failure::new(Exit::Usage, "the entry is no JSON object").caused_by(&error));
+    if let Some(entry) = &server.entry {
+        return object(entry);
     }
     let Some((command, args)) = server.program.split_first() else {
         return Err(Failure::new(Exit::Usage, "it is not said what the server is")

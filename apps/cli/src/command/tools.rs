@@ -5,7 +5,7 @@ use dormouse_http::wire::{CallBody, CallReply, FoundTool, ToolItem};
 use serde_json::Value;
 
 use super::servers::milliseconds;
-use super::{Run, brief, or_stdin, path};
+use super::{Run, brief, or_stdin, path, text, tool_settings};
 use crate::args::{Tools, ToolsVerb, View};
 use crate::client::{HubClient, segment, value};
 use crate::exit::Exit;
@@ -31,6 +31,32 @@ pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, 
         ToolsVerb::Call { name, arguments, server, timeout } => {
             let asked = Asked { name, words: arguments, server: server.as_deref(), timeout: *timeout };
             call(run, hub, &view, asked).await
+        }
+        ToolsVerb::Disable(tool) => {
+            tool_settings::change(run, hub, &view, tool, "disabled", Some(true.into())).await
+        }
+        ToolsVerb::Enable(tool) => tool_settings::change(run, hub, &view, tool, "disabled", None).await,
+        ToolsVerb::Rename { tool, new } => {
+            let name = new.clone().map(Value::String);
+            tool_settings::change(run, hub, &view, tool, "name", name).await
+        }
+        ToolsVerb::Describe { tool, text } => {
+            let words = text.clone().map(or_stdin).transpose()?.map(Value::String);
+            tool_settings::change(run, hub, &view, tool, "description", words).await
+        }
+        ToolsVerb::Calls { server, tool, outcome, limit } => {
+            let mut query = format!("/calls?limit={limit}");
+            let outcome = outcome.as_ref().map(|outcome| outcome.as_str());
+            let filters =
+                [("server_name", server.as_deref()), ("tool_name", tool.as_deref()), ("outcome", outcome)];
+            for (name, wanted) in filters.into_iter().filter_map(|(name, wanted)| Some((name, wanted?))) {
+                query.push_str(&format!("&{name}={}", value(wanted)));
+            }
+            run.show(hub.get(&path(&view, &query)).await?, ended)
+        }
+        ToolsVerb::Stats => {
+            run.settled(hub).await?;
+            run.show(hub.get(&path(&view, "/stats/tools")).await?, counted)
         }
     })
     .await
@@ -70,6 +96,37 @@ fn shown(output: &Output, tool: ToolItem<'static>) -> Result<(), Failure> {
         ("gives", tool.output_schema.as_deref().map(pretty).unwrap_or_default()),
         ("hints", tool.annotations.as_deref().map(pretty).unwrap_or_default()),
     ])
+}
+
+/// How calls ended, newest first.
+fn ended(output: &Output, calls: Vec<Value>) -> Result<(), Failure> {
+    if calls.is_empty() {
+        output.talk("no such call was made");
+    }
+    let row = |call: &Value| {
+        let of = |member| text(call, member).to_owned();
+        let took = milliseconds_of(&call["duration_ms"]);
+        let (server, tool) = (of("server_name"), of("tool_name"));
+        vec![of("at"), of("caller"), server, tool, of("outcome"), took, of("error")]
+    };
+    output.table(
+        &["ended", "agent", "server", "tool", "outcome", "took", "error"],
+        calls.iter().map(row).collect(),
+    )
+}
+
+fn counted(output: &Output, tools: Vec<Value>) -> Result<(), Failure> {
+    let row = |tool: &Value| {
+        let of = |member| text(tool, member).to_owned();
+        let mean = milliseconds_of(&tool["mean_ms"]);
+        let (calls, errors) = (tool["calls"].to_string(), tool["errors"].to_string());
+        vec![of("full_name"), of("server_name"), calls, errors, mean, of("last")]
+    };
+    output.table(&["tool", "server", "calls", "not ok", "mean", "last"], tools.iter().map(row).collect())
+}
+
+fn milliseconds_of(value: &Value) -> String {
+    value.as_f64().map(|ms| format!("{ms:.1} ms")).unwrap_or_default()
 }
 
 /// A call as the command line has it.
