@@ -18,6 +18,8 @@ mod begin;
 mod callback;
 mod grant;
 mod key;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod sign_ins;
 mod source;
 mod vault;

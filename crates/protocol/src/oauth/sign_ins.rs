@@ -75,6 +75,12 @@ impl SignIns {
         self.changed(|home| home.private_allowed = true)
     }
 
+    /// Keeps grants in a file, even where there is a keyring.
+    #[must_use]
+    pub fn keeping_in_file(self) -> Self {
+        self.changed(|home| home.vault = Vault::in_file(home.vault.folder()))
+    }
+
     /// How long a person may take at the browser; ten minutes unless told otherwise.
     #[must_use]
     pub fn waiting_for(self, patience: Duration) -> Self {
@@ -168,7 +174,7 @@ impl SignIns {
         })
     }
 
-    /// Where grants are kept.
+    /// Where grants are kept. The first use looks for a keyring, which may take a moment.
     pub fn kept_in(&self) -> KeptIn {
         self.home.vault.kept_in()
     }
@@ -209,6 +215,6 @@ impl Home {
 
 impl fmt::Debug for SignIns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignIns").field("kept_in", &self.kept_in()).finish_non_exhaustive()
+        f.debug_struct("SignIns").field("folder", &self.home.vault.folder()).finish_non_exhaustive()
     }
 }

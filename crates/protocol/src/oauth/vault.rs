@@ -1,4 +1,8 @@
-//! Where grants are kept: one file of mode 0600 in a folder of mode 0700.
+//! Where grants are kept: the system's keyring where there is one (feature `keyring`), else one
+//! file of mode 0600 in a folder of mode 0700.
+//!
+//! A file that is there already stays the place, so that a keyring that comes up later hides no
+//! sign-in.
 //!
 //! Several hubs may use one folder. Each change reads the file anew under a lock, writes a new
 //! file beside it and renames it, so that a reader sees the old one or the new one and a power cut
@@ -26,11 +30,16 @@ const LARGEST: u64 = 16 << 20;
 pub enum KeptIn {
     /// In this file, which only its owner can read.
     File(PathBuf),
+    /// In the system's keyring; only with the feature `keyring`.
+    Keyring,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Vault {
     folder: PathBuf,
+    /// Found out at the first use, since a keyring is a service to speak with.
+    #[cfg(feature = "keyring")]
+    keyring: std::sync::Arc<std::sync::OnceLock<Option<super::keyring::Keyring>>>,
 }
 
 /// The right to renew one grant; of all hubs on the folder one has it.
@@ -54,11 +63,37 @@ struct Kept {
 
 impl Vault {
     pub(super) fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+            #[cfg(feature = "keyring")]
+            keyring: std::sync::Arc::default(),
+        }
+    }
+
+    /// Without a look for a keyring.
+    pub(super) fn in_file(folder: &Path) -> Self {
+        let vault = Self::at(folder);
+        #[cfg(feature = "keyring")]
+        let _ = vault.keyring.set(None);
+        vault
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn kept_in(&self) -> KeptIn {
+        #[cfg(feature = "keyring")]
+        if self.keyring().is_some() {
+            return KeptIn::Keyring;
+        }
         KeptIn::File(self.file())
+    }
+
+    #[cfg(feature = "keyring")]
+    fn keyring(&self) -> Option<&super::keyring::Keyring> {
+        let find = || if self.file().exists() { None } else { super::keyring::Keyring::find(&self.folder) };
+        self.keyring.get_or_init(find).as_ref()
     }
 
     fn file(&self) -> PathBuf {
@@ -154,23 +189,25 @@ impl Vault {
 
     fn read(&self) -> io::Result<Document> {
         let empty = Document { format: FORMAT, grants: Vec::new() };
+        #[cfg(feature = "keyring")]
+        if let Some(keyring) = self.keyring() {
+            return keyring.read()?.map_or(Ok(empty), |text| understood(&text));
+        }
         let text = match std::fs::metadata(self.file()) {
             Ok(data) if data.len() > LARGEST => return Err(broken("the file is too large")),
             Ok(_) => std::fs::read(self.file())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty),
             Err(error) => return Err(error),
         };
-        // Not serde's own words: they quote what they do not understand.
-        let document: Document = serde_json::from_slice(&text)
-            .map_err(|_| broken("the file is damaged; remove it and sign in again"))?;
-        if document.format != FORMAT {
-            return Err(broken("the file was written by another version"));
-        }
-        Ok(document)
+        understood(&text)
     }
 
     fn write(&self, document: &Document) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(document)?;
+        #[cfg(feature = "keyring")]
+        if let Some(keyring) = self.keyring() {
+            return keyring.write(&text);
+        }
         let beside = self.folder.join("sign-ins.json.new");
         // One of an interrupted write may be there, with who knows which mode.
         match std::fs::remove_file(&beside) {
@@ -183,6 +220,16 @@ impl Vault {
         std::fs::rename(&beside, self.file())?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+fn understood(text: &[u8]) -> io::Result<Document> {
+    // Not serde's own words: they quote what they do not understand.
+    let damaged = |_| broken("what is kept is damaged; remove it and sign in again");
+    let document: Document = serde_json::from_slice(text).map_err(damaged)?;
+    if document.format != FORMAT {
+        return Err(broken("what is kept was written by another version"));
+    }
+    Ok(document)
 }
 
 fn broken(why: &str) -> io::Error {

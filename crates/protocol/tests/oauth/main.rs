@@ -6,6 +6,8 @@
 mod browser;
 mod connecting;
 mod keeping;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod office;
 mod renewing;
 mod support;

@@ -59,6 +59,7 @@ impl Space {
 pub(crate) fn hub(folder: &Path) -> SignIns {
     let settings = RemoteSettings { proxies: Proxies::default(), ..RemoteSettings::default() };
     SignIns::open(&folder.join("grants"), RemoteClient::new(settings).unwrap())
+        .keeping_in_file()
         .waiting_for(Duration::from_secs(60))
 }
 

@@ -1,0 +1,61 @@
+//! Sign-ins in a real keyring: gnome-keyring on a D-Bus of its own, where both are installed.
+
+use std::process::{Command, Stdio};
+
+use dormouse_protocol::{KeptIn, RemoteClient, RemoteSettings, SignIns};
+
+use crate::office::{Habits, Office};
+use crate::support::{browse, person};
+
+#[test]
+fn a_keyring_is_preferred_to_a_file() {
+    let there = |program: &str| {
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    };
+    if !there("dbus-run-session") || !there("gnome-keyring-daemon") {
+        eprintln!("not run: it needs dbus-run-session and gnome-keyring-daemon");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    // The variable that leads to the bus has to be there before the process is.
+    let inner = "printf word | gnome-keyring-daemon --unlock --components=secrets >/dev/null && \
+                 exec \"$0\" --exact keyring::within_a_session_with_a_keyring --ignored";
+    let done = Command::new("dbus-run-session")
+        .args(["--", "sh", "-c", inner])
+        .arg(std::env::current_exe().unwrap())
+        .env("HOME", home.path())
+        .env("XDG_DATA_HOME", home.path().join("data"))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+#[tokio::test]
+#[ignore = "a_keyring_is_preferred_to_a_file runs it, within a session that has a keyring"]
+async fn within_a_session_with_a_keyring() {
+    let (office, folder) = (Office::open(Habits::default()).await, tempfile::tempdir().unwrap());
+    let hub = || {
+        let client = RemoteClient::new(RemoteSettings::default()).unwrap();
+        SignIns::open(&folder.path().join("grants"), client)
+    };
+    let first = hub();
+    assert_eq!(first.kept_in(), KeptIn::Keyring);
+    let signing_in = first.begin(&office.url, &person(), None).await.unwrap();
+    let address = signing_in.authorize_url.clone();
+    let (outcome, _) = tokio::join!(signing_in.finished(), browse(&address));
+    outcome.unwrap();
+
+    let second = hub().signer(&office.url, &person(), None).unwrap();
+    assert!(office.accepts(&second.token().await.unwrap().unwrap()));
+    assert!(!folder.path().join("grants/sign-ins.json").exists());
+    hub().forget(&office.url).await.unwrap();
+    assert!(second.token().await.is_ok(), "its hub has the token still");
+    let third = hub().signer(&office.url, &person(), None).unwrap();
+    assert!(third.token().await.is_err());
+}
