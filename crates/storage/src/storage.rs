@@ -235,6 +235,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError>;
 
     /// What other hubs on the same storage write and tell from now on. `None`: there are no others.
+    ///
+    /// A receiver that lags behind has missed something as well, as with [`FromOthers::Missed`].
     fn feed(&self) -> Option<broadcast::Receiver<FromOthers>> {
         None
     }

@@ -92,6 +92,7 @@ pub(super) fn told(error: &Error) -> StorageError {
     match error.kind() {
         ErrorKind::Timeout => unreachable("no answer in time"),
         ErrorKind::IO if details.contains("ConnectionRefused") => unreachable("nobody listens there"),
+        ErrorKind::IO if details.contains("Certificate") => unreachable("its certificate is not trusted"),
         ErrorKind::IO => unreachable("the connection broke, or could not be made"),
         ErrorKind::Canceled | ErrorKind::Routing | ErrorKind::Cluster | ErrorKind::Backpressure => {
             unreachable("the connection broke")
