@@ -196,27 +196,12 @@ fn comments_fields_and_layout_stay() {
     let web = json!({"url": "https://h/mcp2", "headers": {"Authorization": "Bearer ${input:api-key}"}});
     let written =
         write(Client::VsCode, Some(VS_CODE), &servers(&[("web", web), ("c", json!({"command": "x"}))]));
-    let expected =
-        VS_CODE.replace("https://h/mcp", "https://h/mcp2").replace("Bearer ${input:", "Bearer ${env:input:");
-    let expected = expected.replace(
-        "}, // the last one\n",
-        "}, // the last one\n    \"c\": {\n      \"command\": \"x\",\n      \"type\": \"stdio\"\n    }\n",
+    let expected = VS_CODE.replace("https://h/mcp", "https://h/mcp2").replace(
+        "// the last one\n",
+        "// the last one\n    \"c\": {\n      \"command\": \"x\",\n      \"type\": \"stdio\"\n    }\n",
     );
     let text = written.unwrap().text;
-    assert_eq!(
-        text.replace("\"Authorization\": \"Bearer ${input:", "\"Authorization\": \"Bearer ${env:input:")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .len()
-            > 5,
-        true
-    );
-    for comment in
-        ["// Servers of this project.", "// asked once", "/* the web */", "// by day", "// the last one"]
-    {
-        assert!(text.contains(comment), "{comment} in\n{text}");
-    }
-    let _ = expected;
+    assert_eq!(text, expected);
     assert_eq!(read(Client::VsCode, &text).unwrap().entries.len(), 2);
 
     let claude = write(Client::ClaudeCode, Some(CLAUDE), &servers(&[("files", json!({"command": "npx"}))]));
@@ -229,15 +214,8 @@ fn comments_fields_and_layout_stay() {
     let codex = codex.unwrap().text;
     let new = "enabled = false\n\n[mcp_servers.n]\ncommand = \"n\"\n";
     assert_eq!(codex, CODEX.replace(r#""files"]"#, r#""new"]"#).replace("enabled = false\n", new));
-    for client in Client::ALL {
-        let again = match client {
-            Client::Codex => {
-                write(client, Some(&codex), &servers(&[("n", json!({"command": "n"}))])).unwrap().text
-            }
-            _ => continue,
-        };
-        assert_eq!(again, codex, "the same again changes nothing");
-    }
+    let again = write(Client::Codex, Some(&codex), &servers(&[("n", json!({"command": "n"}))]));
+    assert_eq!(again.unwrap().text, codex, "the same again changes nothing");
 }
 
 #[test]
