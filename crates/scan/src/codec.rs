@@ -189,6 +189,7 @@ impl<'b> Reader<'b> {
         Some(map)
     }
 
+    #[cfg(test)]
     pub(crate) fn value(&mut self) -> Option<Value> {
         self.within(0)
     }
