@@ -21,8 +21,15 @@ pub(crate) struct Options {
 type Part = (&'static str, fn() -> Result<()>);
 
 /// The cheap parts first.
-const PARTS: &[Part] =
-    &[("fmt", fmt), ("layers", layers), ("tidy", tidy), ("deny", deny), ("clippy", clippy), ("doc", doc)];
+const PARTS: &[Part] = &[
+    ("fmt", fmt),
+    ("layers", layers),
+    ("tidy", tidy),
+    ("deny", deny),
+    ("clippy", clippy),
+    ("lean", lean),
+    ("doc", doc),
+];
 
 fn run_parts(parts: &[Part]) -> Result<()> {
     let mut told = Vec::new();
@@ -69,6 +76,11 @@ fn layers() -> Result<()> {
 
 fn tidy() -> Result<()> {
     none(&tidy::violations(&Metadata::members()?)?)
+}
+
+/// The library without what can be left out.
+fn lean() -> Result<()> {
+    must_run(cargo().args(["check", "-p", "dormouse", "--no-default-features"]))
 }
 
 /// Warnings are errors here. By clippy's own arguments: `RUSTFLAGS` would build everything again.

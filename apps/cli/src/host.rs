@@ -202,6 +202,7 @@ fn not_opened(error: &OpenError) -> Failure {
         | OpenError::Config(_)
         | OpenError::Unknown { .. }
         | OpenError::Storage(_)
+        | OpenError::Redis(_)
         | OpenError::Tokens(_)
         | OpenError::Records(_)
         | OpenError::Registry(_)

@@ -56,6 +56,10 @@ pub enum OpenError {
     /// What was stored cannot be opened.
     #[error("cannot open what was stored")]
     Storage(#[from] StorageOpenError),
+    /// The Redis that holds what was stored cannot be used.
+    #[cfg(feature = "redis")]
+    #[error("cannot open what was stored")]
+    Redis(#[from] dormouse_storage::RedisOpenError),
     /// The tokens cannot be read. A hub that forgot them would be open to all.
     #[error("cannot read the tokens")]
     Tokens(#[source] StorageError),
@@ -247,12 +251,33 @@ async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>
     match config.storage.as_str() {
         "embedded" => Ok(Arc::new(Embedded::open(&space.state().join("hub.redb")).await?)),
         "memory" => Ok(Arc::new(Memory::default())),
+        #[cfg(feature = "redis")]
+        url if is_redis(url) => {
+            let settings = dormouse_storage::RedisSettings::new(url, SPACE_ID);
+            Ok(Arc::new(dormouse_storage::Redis::open(settings).await?))
+        }
         other => Err(OpenError::Unknown {
             what: "storage",
-            value: other.to_owned(),
-            known: "`embedded` and `memory`",
+            // An address may hold a password.
+            value: other.split(':').next().unwrap_or_default().to_owned(),
+            known: STORAGES,
         }),
     }
+}
+
+/// The name of the space on a Redis.
+#[cfg(feature = "redis")]
+const SPACE_ID: &str = "default";
+
+#[cfg(feature = "redis")]
+const STORAGES: &str = "`embedded`, `memory` and addresses such as `redis://127.0.0.1:6379`";
+#[cfg(not(feature = "redis"))]
+const STORAGES: &str = "`embedded` and `memory`";
+
+#[cfg(feature = "redis")]
+fn is_redis(address: &str) -> bool {
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.starts_with("redis"))
 }
 
 fn environments(config: &Config) -> Environments {
