@@ -154,6 +154,10 @@ pub(crate) fn replace_if(
 }
 
 /// Holds the right to write into a folder until it is dropped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock of files tells nobody when it is free, and saving blocks anyway"
+)]
 fn lock(file: &Path, place: &Path) -> Result<Option<fs::File>, SaveError> {
     // A folder can be locked where it can be opened; so no file for it lies about.
     let Ok(folder) = fs::File::open(folder_of(place)) else { return Ok(None) };
