@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_protocol::{Connection, Endpoint, Environments, Launcher, Program, RemoteClient, allowed_env};
+use dormouse_protocol::{
+    Connection, Endpoint, Environments, Launcher, Program, RemoteClient, SignIns, allowed_env,
+};
 use dormouse_storage::mcp_json::expand;
-use dormouse_types::{Env, Launch, PrepareStep, PythonNeeds, Remote, ServerConfig, ServerKey};
+use dormouse_types::{Auth, Env, Launch, PrepareStep, PythonNeeds, Remote, ServerConfig, ServerKey};
 
 use crate::error::StartFault;
 use crate::settings::Settings;
@@ -20,6 +22,7 @@ pub(crate) struct Starter {
     environments: Arc<Environments>,
     launcher: Arc<dyn Launcher>,
     remote: RemoteClient,
+    sign_ins: SignIns,
 }
 
 impl Starter {
@@ -29,7 +32,13 @@ impl Starter {
         launcher: Arc<dyn Launcher>,
         remote: RemoteClient,
     ) -> Self {
-        Self { settings, environments, launcher, remote }
+        let sign_ins = SignIns::open(&settings.state.join("sign-ins"), remote.clone());
+        Self { settings, environments, launcher, remote, sign_ins }
+    }
+
+    /// The sign-ins at servers at URLs.
+    pub(crate) fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
     }
 
     pub(crate) fn environments(&self) -> &Environments {
@@ -94,12 +103,14 @@ impl Starter {
     fn endpoint(&self, remote: &Remote) -> Result<Endpoint, StartFault> {
         let unreadable = |error| StartFault::Needs(format!("its URL cannot be read: {error}"));
         let headers = remote.headers.0.iter().map(|(name, value)| Ok((name.clone(), expanded(value)?)));
+        let url = expanded(&remote.url)?.parse().map_err(unreadable)?;
+        let ca_file = remote.ca_file.as_ref().map(|file| self.settings.space.join(file));
         Ok(Endpoint {
-            url: expanded(&remote.url)?.parse().map_err(unreadable)?,
+            signer: self.sign_ins.signer(&url, &signing(&remote.auth)?, ca_file.as_deref()),
+            url,
             transport: remote.transport,
             headers: Env(headers.collect::<Result<_, StartFault>>()?),
-            ca_file: remote.ca_file.as_ref().map(|file| self.settings.space.join(file)),
-            signer: None,
+            ca_file,
         })
     }
 
@@ -127,6 +138,22 @@ impl Starter {
         }
         Ok(env)
     }
+}
+
+/// How the hub signs in, with the variables put in.
+fn signing(auth: &Auth) -> Result<Auth, StartFault> {
+    Ok(match auth {
+        Auth::Headers => Auth::Headers,
+        Auth::AuthorizationCode { client_id, scopes } => Auth::AuthorizationCode {
+            client_id: client_id.as_deref().map(expanded).transpose()?,
+            scopes: scopes.clone(),
+        },
+        Auth::ClientCredentials { client_id, client_secret, scopes } => Auth::ClientCredentials {
+            client_id: expanded(client_id)?,
+            client_secret: expanded(client_secret)?,
+            scopes: scopes.clone(),
+        },
+    })
 }
 
 fn expanded(text: &str) -> Result<String, StartFault> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_lifecycle::{Event as Step, Supervision};
+use dormouse_protocol::SignIns;
 use dormouse_registry::Entry;
 use dormouse_types::{
     Alert, AlertLevel, BackChannel, Features, NoBackChannel, ServerKey, ServerState, Wanted,
@@ -136,6 +137,11 @@ impl Orchestrator {
     /// Forgets all alerts and says how many there were.
     pub fn clear_alerts(&self) -> usize {
         self.engine().alerts.clear()
+    }
+
+    /// The sign-ins of this hub at servers at URLs; a start uses what a person granted there.
+    pub fn sign_ins(&self) -> &SignIns {
+        self.engine().starter.sign_ins()
     }
 
     fn known_entry(&self, server: &ServerKey) -> Option<Arc<Entry>> {
