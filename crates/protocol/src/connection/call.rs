@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use dormouse_types::{Arguments, BackChannel, CallResult, Features, ToolName};
+use dormouse_types::{Arguments, BackChannel, CallResult, Features, PeerAnswer, PeerRequest, ToolName};
 use rmcp::model::{
     CancelledNotification, CancelledNotificationParam, ClientNotification, ClientRequest, CustomRequest,
     CustomResult, GetExtensions, RequestId, ServerResult,
@@ -19,6 +19,9 @@ use crate::wire::{Ticket, Wire};
 
 /// How long a call whose server is gone waits to learn how it ended.
 const TO_LEARN_THE_EXIT: Duration = Duration::from_secs(1);
+
+/// How often a server may answer a call by a question.
+const MOST_ROUNDS: usize = 10;
 
 impl Connection {
     /// Calls a tool. Dropping the future cancels the call: the server is told.
@@ -36,11 +39,21 @@ impl Connection {
         let mut params = Map::with_capacity(2);
         params.insert("name".to_owned(), Value::from(tool.as_str()));
         params.insert("arguments".to_owned(), Value::Object(arguments.clone()));
-        let result = self
-            .inner
-            .request("tools/call", Some(Value::Object(params)), after(deadline), Some(Arc::clone(back)))
-            .await?;
-        read_result(result)
+        let until = after(deadline);
+        for _ in 0..MOST_ROUNDS {
+            let asked = Some(Value::Object(params.clone()));
+            let result = self.inner.request("tools/call", asked, until, Some(Arc::clone(back))).await?;
+            if result.get("resultType").and_then(Value::as_str) != Some("input_required") {
+                return read_result(result);
+            }
+            let answers = questions(&result, until, deadline, back).await?;
+            params.insert("inputResponses".to_owned(), Value::Object(answers));
+            match result.get("requestState") {
+                Some(state) => params.insert("requestState".to_owned(), state.clone()),
+                None => params.shift_remove("requestState"),
+            };
+        }
+        Err(CallError::Unreadable { why: format!("it asked for more after {MOST_ROUNDS} rounds") })
     }
 
     /// Reads a resource; the result as it came.
@@ -174,6 +187,31 @@ impl Drop for Waiting<'_> {
             runtime.spawn(async move { peer.send_notification(notification).await });
         }
     }
+}
+
+/// Answers what a server of 2026-07-28 asks instead of a result: it has given the call up until it
+/// comes again, with the answers.
+async fn questions(
+    result: &Value,
+    until: Instant,
+    deadline: Duration,
+    back: &Arc<dyn BackChannel>,
+) -> Result<Map<String, Value>, CallError> {
+    let mut answers = Map::new();
+    for (name, question) in result.get("inputRequests").and_then(Value::as_object).into_iter().flatten() {
+        let method = question.get("method").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let params = question.get("params").cloned().unwrap_or(Value::Null);
+        let asked = back.ask(PeerRequest { method: method.clone(), params });
+        match tokio::time::timeout_at(until, asked).await {
+            Ok(PeerAnswer::Result(answer)) => answers.insert(name.clone(), answer),
+            Ok(PeerAnswer::Unsupported) => {
+                let message = format!("the server asks by {method}, and nobody here can answer");
+                return Err(CallError::Refused { code: -32601, message, data: None });
+            }
+            Err(_) => return Err(CallError::TimedOut { after: deadline, sent: true }),
+        };
+    }
+    Ok(answers)
 }
 
 /// Takes a result apart without a second parse; what it does not name stays in `rest`.

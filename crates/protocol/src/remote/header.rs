@@ -66,10 +66,10 @@ fn collect(properties: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<Stri
 
 /// The text as a header carries it: as it is, or else in base 64 with a mark.
 fn encoded(text: &str) -> String {
-    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-        && !text.starts_with(' ')
-        && !text.ends_with(' ')
-        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let padded = text.starts_with(' ') || text.ends_with(' ');
+    let marked = text.starts_with("=?base64?") && text.ends_with("?=");
+    let plain = printable && !padded && !marked;
     if plain { text.to_owned() } else { format!("=?base64?{}?=", base64(text.as_bytes())) }
 }
 

@@ -1,13 +1,16 @@
 //! Servers that misbehave, and that nothing which they say is lost.
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use dormouse_protocol::{CallError, Exit, Phase, SignInError, Signer, StartFault};
+use dormouse_protocol::{
+    CallError, Connection, Exit, Phase, Proxies, RemoteClient, RemoteSettings, SignInError, Signer,
+    StartFault,
+};
 use dormouse_types::{BackChannel, CallEvent, CallResult, Outcome, RemoteTransport};
 use serde_json::{Value, json};
 
@@ -29,6 +32,11 @@ async fn start(answer: impl Fn(&Asked) -> String + Send + Sync + 'static) -> Str
     let told = dormouse_types::chain(&error);
     assert!(!told.contains("hidden"), "{told}");
     told
+}
+
+/// Says nothing until the other side hangs up.
+fn silence(stream: &mut TcpStream) {
+    let _ = stream.read(&mut [0]);
 }
 
 fn odd() -> Value {
@@ -78,12 +86,13 @@ async fn what_comes_before_the_answer_reaches_its_caller() {
 
 #[tokio::test]
 async fn a_question_reaches_the_call_on_whose_stream_it_comes() {
-    let answers = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let answers = Arc::new((Mutex::new(Vec::<Value>::new()), Condvar::new()));
     let heard = Arc::clone(&answers);
     let server = Scripted::start(move |asked, stream| {
         if asked.method() != "tools/call" {
             if asked.body["id"].as_str().is_some_and(|id| id.starts_with('q')) {
-                heard.lock().unwrap().push(asked.body.clone());
+                heard.0.lock().unwrap().push(asked.body.clone());
+                heard.1.notify_all();
             }
             let _ = stream.write_all(asked.usual().as_bytes());
             return;
@@ -93,9 +102,8 @@ async fn a_question_reaches_the_call_on_whose_stream_it_comes() {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
         let _ = stream.write_all(format!("{head}data: {question}\n\n").as_bytes());
         let _ = stream.flush();
-        while !heard.lock().unwrap().iter().any(|answer| answer["id"] == id) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let unheard = |answers: &mut Vec<Value>| !answers.iter().any(|answer| answer["id"] == id);
+        drop(heard.1.wait_while(heard.0.lock().unwrap(), unheard).unwrap());
         let answer = asked.message(&json!({ "content": [] }));
         let _ = stream.write_all(format!("data: {answer}\n\n").as_bytes());
     });
@@ -107,7 +115,7 @@ async fn a_question_reaches_the_call_on_whose_stream_it_comes() {
     let (one, two) =
         tokio::join!(connection.call(&act, &none, LONG, &asked), connection.call(&act, &none, LONG, &other));
     assert!(one.is_ok() && two.is_ok());
-    let answers = answers.lock().unwrap();
+    let answers = answers.0.lock().unwrap();
     assert_eq!(answers.len(), 2);
     assert!(answers.iter().any(|answer| answer["result"]["action"] == "accept"));
     assert!(answers.iter().any(|answer| answer["error"]["code"] == -32601));
@@ -159,12 +167,12 @@ async fn nothing_there_is_unreachable() {
 #[tokio::test]
 async fn a_server_that_is_silent_at_first_is_greeted_as_before() {
     let server = Scripted::start(|asked, stream| match asked.method() {
-        "server/discover" => std::thread::sleep(LONG),
+        "server/discover" => silence(stream),
         _ => drop(stream.write_all(asked.usual().as_bytes())),
     });
     let connection = open(&server.endpoint()).await;
     assert_eq!(connection.features().title.as_deref(), Some("Scripted"));
-    let silent = Scripted::start(|_, _| std::thread::sleep(LONG));
+    let silent = Scripted::start(|_, stream| silence(stream));
     let error = open_error(&silent.endpoint(), Duration::from_millis(200)).await;
     assert!(matches!(error.fault, StartFault::TimedOut { .. }), "{error}");
 }
@@ -323,4 +331,80 @@ async fn an_address_elsewhere_is_not_posted_to() {
     let told = dormouse_types::chain(&open_error(&endpoint, LONG).await);
     assert!(told.contains("another origin"), "{told}");
     assert!(begun.elapsed() < LONG);
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_unless_the_host_is_reached_without() {
+    let proxy = Scripted::start(|asked, stream| {
+        let _ = stream.write_all(asked.usual().as_bytes());
+    });
+    let address = format!("http://127.0.0.1:{}", proxy.port);
+    let vars = |name: &str| match name {
+        "http_proxy" => Some(address.clone()),
+        "HTTP_PROXY" => Some("http://127.0.0.1:1".to_owned()),
+        "NO_PROXY" => Some("home.test".to_owned()),
+        _ => None,
+    };
+    let settings = RemoteSettings { proxies: Proxies::from_vars(vars), ..RemoteSettings::default() };
+    let client = RemoteClient::new(settings).unwrap();
+    let away = endpoint("http://away.test/mcp");
+    let connection = Connection::open_url(&client, &away, LONG).await.unwrap();
+    assert_eq!(connection.features().tools.len(), 1);
+    assert!(proxy.seen.lock().unwrap().iter().all(|asked| asked.path == "http://away.test/mcp"));
+    let home = endpoint("http://home.test/mcp");
+    let error = Connection::open_url(&client, &home, LONG).await.unwrap_err();
+    assert!(matches!(error.fault, StartFault::Unreachable { .. }), "{error:?}");
+    let odd = Proxies { https: Some("http://[".to_owned()), ..Proxies::default() };
+    let settings = RemoteSettings { proxies: odd, ..RemoteSettings::default() };
+    let told = RemoteClient::new(settings).unwrap_err().to_string();
+    assert_eq!(told, "the variable HTTPS_PROXY names no proxy");
+}
+
+#[tokio::test]
+async fn a_file_of_certificates_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let mut endpoint = endpoint("https://127.0.0.1:1/");
+    endpoint.ca_file = Some(path.clone());
+    for text in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")] {
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        let told = dormouse_types::chain(&open_error(&endpoint, LONG).await);
+        assert!(told.contains("ca.pem"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_2026_07_28_asks_by_its_answer() {
+    let server = Scripted::start(|asked, stream| {
+        let params = &asked.body["params"];
+        let answer = match asked.method() {
+            "server/discover" => asked.result(&json!({ "supportedVersions": ["2026-07-28"] })),
+            "subscriptions/listen" => page("404 Not Found", "", ""),
+            "tools/call" if params["requestState"] == "s" => asked.result(
+                &json!({ "resultType": "complete", "content": [], "seen": params["inputResponses"] }),
+            ),
+            "tools/call" => asked.result(&json!({
+                "resultType": "input_required",
+                "inputRequests": { "name": { "method": "elicitation/create", "params": {} } },
+                "requestState": "s",
+            })),
+            _ => asked.usual(),
+        };
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let connection = open(&server.endpoint()).await;
+    let answer = Some(json!({ "action": "accept" }));
+    let back: Arc<dyn BackChannel> = Arc::new(Listener { answer, ..Listener::default() });
+    let (act, none) = (tool("act"), arguments(json!({})));
+    let result = connection.call(&act, &none, LONG, &back).await.unwrap();
+    assert_eq!(result.rest["seen"], json!({ "name": { "action": "accept" } }));
+    let error = connection.call(&act, &none, LONG, &nobody()).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { code: -32601, .. }), "{error}");
+    let seen = server.seen.lock().unwrap();
+    let call = seen.iter().find(|asked| asked.method() == "tools/call").unwrap();
+    assert_eq!((call.header("mcp-method"), call.header("mcp-name")), (Some("tools/call"), Some("act")));
+    let meta = &call.body["params"]["_meta"];
+    assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
 }

@@ -26,6 +26,7 @@ pub(crate) struct Served {
 
 impl Served {
     /// `None`, with a word, where `cargo xtask setup` did not make the environment.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub(crate) fn start(env: &str, transport: &'static str) -> Option<Self> {
         let envs = match std::env::var_os("DORMOUSE_TEST_CACHE") {
             Some(envs) => PathBuf::from(envs),
