@@ -86,8 +86,8 @@ async fn a_busy_server_that_answers_no_probe_keeps_its_call() {
     });
     let deaf = ServerName::try_new("deaf").unwrap();
     until("a probe failed beside the call", || {
-        let status = hub.store().server(&deaf).unwrap().status;
-        status.reason.is_some_and(|reason| reason.contains("calls run"))
+        let status = hub.store().server(&deaf).unwrap().status.clone();
+        status.reason.as_ref().is_some_and(|reason| reason.contains("calls run"))
     })
     .await;
     assert_eq!(running.await.unwrap().unwrap().outcome, Outcome::Ok);
@@ -116,7 +116,7 @@ async fn a_check_asks_who_is_awake_and_wakes_nobody() {
         &[("a", Fixture::new(), json!({})), ("b", Fixture::new(), json!({"wanted": "always"}))],
     );
     let hub = space.hub(|_| {}).await;
-    let orchestrator = hub.store().orchestrator();
+    let orchestrator = hub.store().orchestrator().clone();
     becomes(&hub, "b", ServerState::Healthy).await;
     call(&hub, "a_echo", json!({"text": "x"})).await.unwrap();
     becomes(&hub, "a", ServerState::Dormant).await;
@@ -200,7 +200,7 @@ async fn alerts_raised_by_hand_are_told_and_cleared() {
     let space = TestSpace::new();
     let hub = space.hub(|_| {}).await;
     let mut events = hub.events();
-    let orchestrator = hub.store().orchestrator();
+    let orchestrator = hub.store().orchestrator().clone();
     let raised = orchestrator.raise_alert(AlertLevel::Info, "lunch", "back at one", None);
     assert!(matches!(events.recv().await, Ok(Event::Alert { alert }) if *alert == raised));
     for n in 0..600 {
