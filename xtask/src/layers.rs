@@ -85,7 +85,7 @@ const HOMES: &[(&str, Home)] = &[
     ("comfy-table", Home::In(&["dormouse-cli"])),
     ("fred", Home::In(&["dormouse-storage"])),
     ("futures", PURE),
-    ("hyper", Home::In(&["dormouse-http", "dormouse-cli"])),
+    ("hyper", Home::In(&["dormouse-http", "dormouse-cli", "dormouse-protocol"])),
     ("indicatif", Home::In(&["dormouse-cli"])),
     ("jsonschema", Home::In(&["dormouse-routing"])),
     ("notify", Home::In(&["dormouse-orchestrator"])),

@@ -10,6 +10,9 @@ use crate::journal::Journal;
 use crate::settings::{Door, HttpSettings};
 use crate::wire::ToolItem;
 
+/// Whose list of tools, and in which form.
+type ListOf = (Scope, Option<Format>);
+
 /// A cheap handle on what all handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct App(Arc<Shared>);
@@ -20,7 +23,7 @@ struct Shared {
     settings: HttpSettings,
     door: Door,
     journal: Journal,
-    tool_lists: Mutex<HashMap<(Scope, Option<Format>), (Version, Bytes)>>,
+    tool_lists: Mutex<HashMap<ListOf, (Version, Bytes)>>,
 }
 
 impl App {

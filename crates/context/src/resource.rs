@@ -119,6 +119,7 @@ impl Context {
     }
 
     /// The one server that offers something; the one that is named is believed to.
+    #[expect(clippy::result_large_err, reason = "once a request, and a box would show in the public error")]
     fn offering(
         &self,
         kind: &'static str,

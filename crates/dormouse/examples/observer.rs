@@ -4,7 +4,7 @@
 mod call;
 mod support;
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use support::{Done, builder, space};
 
 /// Passes the ends of calls on.
 #[derive(Debug)]
-struct Ends(Mutex<Sender<(String, Outcome)>>);
+struct Ends(Mutex<SyncSender<(String, Outcome)>>);
 
 impl Observer for Ends {
     fn call_ended(&self, _call: CallId, server: &ServerKey, tool: &ToolName, end: &CallEnd) {
@@ -36,7 +36,7 @@ impl Observer for Breaks {
 #[tokio::main]
 async fn main() -> Done {
     let folder = space()?;
-    let (sender, ends) = channel();
+    let (sender, ends) = sync_channel(64);
     let hub = builder(&folder)
         .observer(Arc::new(Breaks))
         .observer(Arc::new(Ends(Mutex::new(sender))))

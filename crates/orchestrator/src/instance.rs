@@ -357,14 +357,11 @@ impl Instance {
                 Action::None
             }
         };
-        match action {
-            Action::Start => {
-                cell.generation = 1 + self.engine.generations.fetch_add(1, Ordering::Relaxed);
-                cell.starting = CancellationToken::new();
-                cell.next_retry = None;
-                cell.progress.send_replace(String::new());
-            }
-            _ => {}
+        if action == Action::Start {
+            cell.generation = 1 + self.engine.generations.fetch_add(1, Ordering::Relaxed);
+            cell.starting = CancellationToken::new();
+            cell.next_retry = None;
+            cell.progress.send_replace(String::new());
         }
         let retry_timer = self.armed(cell, action);
         let idle_timer = match action {

@@ -1,6 +1,8 @@
 //! The verbs, each waiting for its end. What they do, and their errors, say those of
 //! [`dormouse::Context`](crate::Context).
 
+#![expect(clippy::result_large_err, reason = "the errors are those of the verbs, and a box would show")]
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
