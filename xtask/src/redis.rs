@@ -64,11 +64,33 @@ fn major(version: &str) -> Option<u32> {
 fn unpack(folder: &Path) -> Result<()> {
     let packages = folder.join("packages");
     fs::create_dir_all(&packages).with_context(|| format!("cannot make {}", packages.display()))?;
-    must_run(program("apt-get").arg("download").args(PACKAGES).current_dir(&packages))?;
+    let download = |options: &[String]| {
+        must_run(program("apt-get").args(options).arg("download").args(PACKAGES).current_dir(&packages))
+    };
+    if download(&[]).is_err() {
+        // The machine's own list of packages is missing or old; ours is made beside it, without root.
+        println!("redis: asking for a new list of packages");
+        let options = own_lists(folder)?;
+        must_run(program("apt-get").args(&options).arg("update"))?;
+        download(&options)?;
+    }
     for entry in fs::read_dir(&packages)? {
         must_run(program("dpkg").arg("-x").arg(entry?.path()).arg(folder))?;
     }
     Ok(())
+}
+
+/// Options that let apt keep its lists and caches in a folder of ours.
+fn own_lists(folder: &Path) -> Result<Vec<String>> {
+    let mut options = Vec::new();
+    for (option, name, inside) in
+        [("Dir::State::Lists", "apt/lists", "partial"), ("Dir::Cache", "apt/cache", "archives/partial")]
+    {
+        let place = folder.join(name);
+        fs::create_dir_all(place.join(inside)).with_context(|| format!("cannot make {}", place.display()))?;
+        options.extend(["-o".to_owned(), format!("{option}={}", place.display())]);
+    }
+    Ok(options)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ async fn every_wrong_request_says_what_is_wrong() {
         ("DELETE /servers/gret", ""),
         ("POST /servers/register", r#"{"name": "x", "script_path": "servers/missing.py"}"#),
         ("POST /servers/register", r#"{"name": "a b", "script_path": "servers/greet.py"}"#),
-        ("POST /agents/a1/servers", r#"{"name": "x", "command": "true"}"#),
+        ("POST /agents/a1/servers", r#"{"name": "x", "command": "true", "url": "http://127.0.0.1:1/"}"#),
         ("DELETE /tokens/x", ""),
         ("POST /tokens", r#"{"name": ""}"#),
     ] {
