@@ -196,7 +196,7 @@ impl Records {
     /// Everything, oldest first; also what other hubs on the same storage recorded.
     async fn all(&self) -> Result<Vec<Arc<CallRecord>>, StorageError> {
         let mut all: Vec<Arc<CallRecord>> = self.kept().records.iter().cloned().collect();
-        if self.storage.feed().is_some() {
+        if self.storage.is_shared() {
             let ours: std::collections::HashSet<(Timestamp, u64)> =
                 all.iter().map(|record| (record.at, record.id)).collect();
             let stored = self.storage.all(Table::Calls).await?.into_iter();

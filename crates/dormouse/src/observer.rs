@@ -31,7 +31,8 @@ pub trait Observer: Send + Sync + fmt::Debug {
         let _ = (call, server, tool, end);
     }
 
-    /// Anything changed: those of the other methods, and the rest.
+    /// Anything changed: those of the other methods, and the rest, such as what another hub on
+    /// the same storage tells.
     fn changed(&self, event: &Event) {
         let _ = event;
     }
@@ -102,7 +103,8 @@ fn tell(observer: &dyn Observer, told: Told) {
                 | Event::Preparing { .. }
                 | Event::Attached { .. }
                 | Event::Detached { .. }
-                | Event::Alert { .. } => {}
+                | Event::Alert { .. }
+                | Event::Elsewhere { .. } => {}
             }
             observer.changed(&event);
         }

@@ -2,7 +2,9 @@
 //!
 //! A tool has one name for each context that sees it: an agent sees its own servers by their
 //! local names, the store sees them as `{name}by{agent}`. Within one context a name is unique.
-//! Stored is one record for each server in each context, with all names of its tools.
+//! Stored is one record for each server in each context, with all names of its tools, and a count
+//! of the batches: of two hubs that give names at once, the later one reads those of the other and
+//! names anew.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,9 +19,14 @@ pub(crate) const LONGEST: usize = 64;
 /// What of a long name the tool's part may fill; the rest is the server's.
 const TOOL_PART: usize = 34;
 
+/// The key of the count. Those of names have three parts.
+const COUNT: &str = "count";
+
 /// Every name that was ever given.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
+    /// How many batches are stored, as far as is known.
+    count: u64,
     given: HashMap<Place, HashMap<ToolName, Arc<str>>>,
     taken: HashMap<Scope, HashSet<Arc<str>>>,
 }
@@ -53,7 +60,11 @@ impl Names {
     /// Reads the names that were given in earlier lives of this hub.
     pub(crate) async fn load(storage: &dyn Storage) -> Result<Self, StorageError> {
         let mut names = Self::default();
-        for (_, record) in storage.all(Table::ToolNames).await? {
+        for (key, record) in storage.all(Table::ToolNames).await? {
+            if key == COUNT {
+                names.count = record.as_u64().unwrap_or_default();
+                continue;
+            }
             let Stored { view, server, names: given } =
                 serde_json::from_value::<Stored<HashMap<ToolName, Arc<str>>>>(record)
                     .map_err(|source| StorageError::damaged(Table::ToolNames, source))?;
@@ -119,7 +130,12 @@ impl Names {
         }
     }
 
-    /// The changes that store new names.
+    /// New names are stored.
+    pub(crate) fn stored(&mut self) {
+        self.count += 1;
+    }
+
+    /// The changes that store new names; a conflict when another hub stored some meanwhile.
     pub(crate) fn writes(&self, fresh: &Fresh) -> Vec<Write> {
         let put = |(place, _): &(Place, Vec<ToolName>)| {
             let Place { view, server } = place.clone();
@@ -127,7 +143,11 @@ impl Names {
             let value = serde_json::to_value(record).expect("names and scopes are JSON");
             Write::Put { table: Table::ToolNames, key: joined_key(place.parts()), value }
         };
-        fresh.0.iter().map(put).collect()
+        let (table, key) = (Table::ToolNames, COUNT.to_owned());
+        let known = (self.count > 0).then(|| self.count.into());
+        let expected = Write::Expect { table, key: key.clone(), value: known };
+        let counted = Write::Put { table, key, value: (self.count + 1).into() };
+        [expected, counted].into_iter().chain(fresh.0.iter().map(put)).collect()
     }
 }
 
@@ -242,7 +262,7 @@ mod tests {
         };
         assert_eq!(give(&agent), "calc_add");
         assert_eq!(give(&Scope::Store), "calcbya1_add");
-        assert_eq!(names.writes(&fresh).len(), 2);
+        assert_eq!(names.writes(&fresh).len(), 4);
         names.take_back(&fresh);
         assert!(names.taken.values().all(HashSet::is_empty));
     }

@@ -16,6 +16,9 @@ use crate::next::Next;
 /// that come at once fit.
 const EVENTS_KEPT: usize = 2048;
 
+/// How often names are given anew because another hub was faster.
+const ATTEMPTS: usize = 20;
+
 /// How many batches may wait; who brings more waits for room.
 const BATCHES_WAITING: usize = 64;
 
@@ -177,21 +180,18 @@ impl Writer {
     }
 
     async fn apply(&mut self, changes: Vec<Change>) -> Result<Version, ApplyError> {
-        let mut fresh = Fresh::default();
         let now = self.catalog.load_full();
-        let mut next = Next::after(&now, &mut self.names, &mut fresh);
-        let made = changes.into_iter().try_for_each(|change| next.make(change));
-        let applied = made.map(|()| next.done());
-        // Names are stored before anybody sees them.
-        let applied = match applied {
-            Ok(next) if fresh.is_empty() => Ok(next),
-            Ok(next) => match self.storage.write(self.names.writes(&fresh)).await {
-                Ok(()) => Ok(next),
-                Err(error) => Err(ApplyError::Storage(error)),
-            },
-            Err(error) => Err(error),
+        let mut attempt = 1;
+        let (next, events) = loop {
+            match self.next(&now, &changes).await {
+                // Another hub gave names meanwhile; ours must not be the same.
+                Err(ApplyError::Storage(StorageError::Conflict { .. })) if attempt < ATTEMPTS => {
+                    self.names = Names::load(&*self.storage).await.map_err(ApplyError::Storage)?;
+                    attempt += 1;
+                }
+                result => break result?,
+            }
         };
-        let (next, events) = applied.inspect_err(|_| self.names.take_back(&fresh))?;
         let version = next.version();
         if version != now.version() {
             self.catalog.store(Arc::new(next));
@@ -201,5 +201,30 @@ impl Writer {
             }
         }
         Ok(version)
+    }
+
+    /// The next version. Names are stored before anybody sees them.
+    async fn next(&mut self, now: &Catalog, changes: &[Change]) -> Result<(Catalog, Vec<Event>), ApplyError> {
+        let mut fresh = Fresh::default();
+        let mut next = Next::after(now, &mut self.names, &mut fresh);
+        let made = changes.iter().cloned().try_for_each(|change| next.make(change));
+        let next = match made.map(|()| next.done()) {
+            Ok(next) if fresh.is_empty() => return Ok(next),
+            Ok(next) => next,
+            Err(error) => {
+                self.names.take_back(&fresh);
+                return Err(error);
+            }
+        };
+        match self.storage.write(self.names.writes(&fresh)).await {
+            Ok(()) => {
+                self.names.stored();
+                Ok(next)
+            }
+            Err(error) => {
+                self.names.take_back(&fresh);
+                Err(ApplyError::Storage(error))
+            }
+        }
     }
 }

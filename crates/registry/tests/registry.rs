@@ -250,3 +250,22 @@ async fn reader_keeps_its_version_while_others_come() {
     assert!(find(&old, &store, "s_x").is_ok());
     assert!(find(&registry.snapshot(), &store, "s_x").is_err());
 }
+
+#[tokio::test]
+async fn two_hubs_on_one_storage_never_give_one_name_twice() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let (one, other) =
+        (Registry::open(storage.clone()).await.unwrap(), Registry::open(storage.clone()).await.unwrap());
+    let store = Scope::Store;
+    // Both would be called `a_b_c`, and each hub sees its own server first.
+    let (first, second) = (entry(&store, "a_b", &["c"]), entry(&store, "a", &["b_c"]));
+    one.apply(vec![Change::Put(first.clone())]).await.unwrap();
+    other.apply(vec![Change::Put(second.clone())]).await.unwrap();
+    let alone = full_names(&other.snapshot(), &store);
+    assert_ne!(alone, ["a_b_c"]);
+    one.apply(vec![Change::Put(second)]).await.unwrap();
+    other.apply(vec![Change::Put(first)]).await.unwrap();
+    let (one, other) = (full_names(&one.snapshot(), &store), full_names(&other.snapshot(), &store));
+    assert_eq!(one, other);
+    assert!(one.contains(&"a_b_c".to_owned()) && one.contains(&alone[0]), "{one:?}");
+}

@@ -234,6 +234,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`StorageError`]
     async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError>;
 
+    /// Whether other hubs may be on it at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// What other hubs on the same storage write and tell from now on. `None`: there are no others.
     ///
     /// A receiver that lags behind has missed something as well, as with [`FromOthers::Missed`].

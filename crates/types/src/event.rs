@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::{Outcome, ServerKey, ServerStatus, ToolName};
 
 /// The number of a call within the life of a hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CallId(pub u64);
 
 /// A step in the making of a server's environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PrepareStep {
     /// It waits for another build.
     Queued,
@@ -26,7 +27,7 @@ pub enum PrepareStep {
 }
 
 /// How a call ended, for listeners.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallEnd {
     /// What became of it.
     pub outcome: Outcome,
@@ -66,7 +67,10 @@ pub enum AlertLevel {
 }
 
 /// Something changed. Cheap to clone; carries no arguments, results or secrets.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its JSON is what hubs that share a storage tell each other, and of no other use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A server is known now, or what is known of it changed (its configuration or its features).
     ServerChanged {
@@ -132,5 +136,12 @@ pub enum Event {
         tool: ToolName,
         /// How.
         end: CallEnd,
+    },
+    /// Something changed in another hub of the same space.
+    Elsewhere {
+        /// That hub's id.
+        hub: Arc<str>,
+        /// What; never one from elsewhere itself.
+        event: Arc<Event>,
     },
 }

@@ -50,7 +50,7 @@ impl fmt::Display for ServerState {
 }
 
 /// A server's state with what a person asks next: why, since when, what now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// The word.
     pub state: ServerState,

@@ -122,6 +122,14 @@ pub enum HubEvent {
         /// Whether the server was woken for it.
         woke: bool,
     },
+    /// Something changed in another hub of the same space.
+    Elsewhere {
+        /// The other hub's id.
+        hub: String,
+        /// What changed there, in the form of an event here.
+        #[schema(value_type = Object)]
+        change: Box<HubEvent>,
+    },
     /// The listener was too slow or away too long, and events are missing: look at the lists.
     Lagged(Lagged),
 }
@@ -137,6 +145,7 @@ pub struct Lagged {
 pub(crate) fn server_of(event: &Event) -> Option<&ServerKey> {
     match event {
         Event::Alert { alert } => alert.server.as_ref(),
+        Event::Elsewhere { event, .. } => server_of(event),
         Event::ServerChanged { server }
         | Event::ServerRemoved { server }
         | Event::StatusChanged { server, .. }
@@ -154,6 +163,9 @@ impl HubEvent {
         let server_name = about.map(|server| shown(scope, server)).unwrap_or_default();
         let owner = about.and_then(owner);
         match event {
+            Event::Elsewhere { hub, event } => {
+                Self::Elsewhere { hub: hub.to_string(), change: Box::new(Self::of(scope, event)) }
+            }
             Event::Alert { alert } => Self::Alert {
                 id: alert.id,
                 level: alert.level,

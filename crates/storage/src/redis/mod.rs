@@ -341,6 +341,10 @@ impl Storage for Redis {
         Ok(names.iter().filter_map(|name| conversation_of(name)).collect())
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn feed(&self) -> Option<broadcast::Receiver<FromOthers>> {
         Some(self.others.subscribe())
     }
