@@ -20,17 +20,14 @@ use tracing::{info, warn};
 
 use crate::configured::Configured;
 use crate::edit::{Edit, EditError, EditKind, Reset};
+use crate::engine::Learned;
 use crate::error::{OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
 use crate::folders::{Folders, QUIET, Scripts};
-use crate::instance::Learned;
 use crate::reconcile::{Live, Sources, source_of};
 use crate::roster::Roster;
 use crate::said::{Said, ShareError, Shared, stored_key};
 use crate::settings::Settings;
-
-/// How long a first contact waits for the inventory to take up what a server said.
-const LEARNING: Duration = Duration::from_secs(5);
 
 /// Something that the inventory is asked to do.
 #[derive(Debug)]
@@ -279,77 +276,6 @@ impl Inventory {
         }
     }
 
-    /// What is to be done with a server that is new or changed: wake it, contact it, or make its
-    /// environment; or say at once why it cannot run.
-    fn welcome(&self, entry: &Arc<Entry>) {
-        let registry = &self.roster.engine().registry;
-        match &entry.config.launch {
-            Launch::Script { needs, .. } if needs.problem.is_some() => {
-                if self.roster.known(&entry.key).is_none() {
-                    registry.set_status(&entry.key, unreachable(needs.problem.clone()));
-                }
-                return;
-            }
-            Launch::Script { .. }
-                if self.settings.prepare_ahead && entry.config.wanted == Wanted::OnDemand =>
-            {
-                self.prepare(entry.clone());
-            }
-            Launch::Elsewhere { .. } => {
-                let reason = "its script lies with another hub, and not here".to_owned();
-                registry.set_status(&entry.key, unreachable(Some(reason)));
-                return;
-            }
-            Launch::Script { .. } | Launch::Command { .. } | Launch::Url(_) => {}
-        }
-        let wake = entry.config.wanted == Wanted::Always;
-        let contact = entry.source == FeatureSource::Unknown && entry.config.wanted == Wanted::OnDemand;
-        if !wake && !contact {
-            return;
-        }
-        let Some(instance) = self.roster.instance(entry) else { return };
-        instance.feed(Step::Wake);
-        if contact {
-            self.contacts.send_modify(|count| *count += 1);
-            let contacts = self.contacts.clone();
-            let told = first_contact(self.roster.engine().registry.clone(), entry.clone(), instance.phases());
-            let ending = self.roster.engine().ending.clone();
-            self.roster.engine().tasks.spawn(async move {
-                tokio::select! {
-                    () = told => {}
-                    // Nobody takes up any more what the server says.
-                    () = ending.cancelled() => {}
-                }
-                contacts.send_modify(|count| *count -= 1);
-            });
-        }
-    }
-
-    fn prepare(&self, entry: Arc<Entry>) {
-        let Launch::Script { needs, .. } = &entry.config.launch else { return };
-        let engine = self.roster.engine().clone();
-        if engine.starter.environments().ready_now(needs).is_some() {
-            return;
-        }
-        let roster = self.roster.clone();
-        let needs = needs.clone();
-        engine.clone().tasks.spawn(async move {
-            let report = |step: PrepareStep| {
-                engine.registry.emit(Event::Preparing { server: entry.key.clone(), step });
-            };
-            let result = tokio::select! {
-                () = engine.ending.cancelled() => return,
-                result = engine.starter.python(&needs, &report) => result,
-            };
-            if let Err(fault) = result
-                && roster.known(&entry.key).is_none()
-            {
-                warn!(server = %entry.key, fault = %fault.chain(), "its environment could not be made");
-                engine.registry.set_status(&entry.key, unreachable(Some(fault.chain())));
-            }
-        });
-    }
-
     /// Takes what running servers said of themselves as the truth about their versions.
     async fn learn(&mut self, batch: Vec<Learned>) {
         let mut writes = Vec::new();
@@ -539,31 +465,6 @@ impl Inventory {
         self.registrations.remove(key);
         Ok(())
     }
-}
-
-/// Returns once the registry knows what the server offers, or it is clear that it never will.
-async fn first_contact(registry: Registry, entry: Arc<Entry>, mut phases: watch::Receiver<Phase>) {
-    let Ok(phase) = phases.wait_for(|phase| !matches!(phase, Phase::Starting { .. })).await.map(|p| *p)
-    else {
-        return;
-    };
-    if matches!(phase, Phase::Down | Phase::Waiting | Phase::Gone) {
-        return;
-    }
-    let mut version = registry.version();
-    let unknown = || {
-        let now = registry.snapshot();
-        let now = now.get(&entry.key);
-        now.is_some_and(|now| now.content_hash == entry.content_hash && now.source == FeatureSource::Unknown)
-    };
-    let learned = async { while unknown() && version.changed().await.is_ok() {} };
-    // The inventory takes it up at once; this only bounds a wait for one that has ended.
-    let _ = tokio::time::timeout(LEARNING, learned).await;
-}
-
-/// A status for a server that cannot even be tried.
-fn unreachable(reason: Option<String>) -> ServerStatus {
-    ServerStatus { state: ServerState::Unreachable, reason, ..ServerStatus::dormant(Timestamp::now()) }
 }
 
 async fn registrations(storage: &dyn Storage) -> Result<BTreeMap<ServerKey, PathBuf>, StorageError> {

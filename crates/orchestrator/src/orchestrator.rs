@@ -19,10 +19,10 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::edit::{Edit, EditError, Reset};
+use crate::engine::Engine;
 use crate::error::{LeaseError, OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
 use crate::folders::watch_files;
-use crate::instance::Engine;
 use crate::inventory::{Inventory, Order, Say};
 use crate::lease::Lease;
 use crate::measure::Measures;
@@ -30,6 +30,7 @@ use crate::roster::Roster;
 use crate::said::ShareError;
 use crate::settings::Settings;
 use crate::starter::Starter;
+use crate::tuning::{Tuning, take_up_supervision};
 use crate::wishes::Wishes;
 
 /// What an [`Orchestrator`] is made of.
@@ -66,6 +67,7 @@ struct Shared {
     /// Watches as long as it lives; ends with the hub.
     watcher: Mutex<Option<RecommendedWatcher>>,
     settings: Arc<Settings>,
+    tuning: Tuning,
 }
 
 /// Whoever forgets `shutdown` leaves no task behind: the inventory ends, and with the launcher
@@ -114,6 +116,9 @@ impl Orchestrator {
         // Ends with the hub.
         engine.tasks.spawn(engine.alerts.clone().follow(engine.registry.clone(), engine.ending.clone()));
         let roster = Arc::new(Roster::new(engine.clone()));
+        // Before anything starts.
+        take_up_supervision(&*storage, &roster).await?;
+        let tuning = Tuning::new(storage.clone());
         let findings = Arc::default();
         let (contacted, contacts) = watch::channel(0);
 
@@ -139,7 +144,7 @@ impl Orchestrator {
         let inventory = inventory.await?;
         let (orders, ordered) = mpsc::channel(64);
         engine.tasks.spawn(inventory.run(ordered, learning, changes, engine.ending.clone()));
-        let shared = Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings };
+        let shared = Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings, tuning };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -163,6 +168,10 @@ impl Orchestrator {
 
     pub(crate) fn engine(&self) -> &Engine {
         self.shared.roster.engine()
+    }
+
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.shared.tuning
     }
 
     /// A lease on a server, waking it if need be. Dropping the future gives the wait up; the

@@ -7,7 +7,8 @@ use dormouse_lifecycle::{Event as Step, Phase};
 use dormouse_registry::Entry;
 use dormouse_types::ServerKey;
 
-use crate::instance::{Engine, Instance};
+use crate::engine::Engine;
+use crate::instance::Instance;
 
 /// The instances of a hub. A server that was never needed has none.
 #[derive(Debug)]

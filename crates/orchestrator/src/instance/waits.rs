@@ -1,0 +1,90 @@
+//! Who waits for an instance to be attached.
+
+use std::sync::Arc;
+
+use dormouse_lifecycle::{Action, Event as Step, Phase, Refusal};
+use dormouse_types::{BackChannel, CallEvent};
+use tokio::sync::{oneshot, watch};
+
+use super::Instance;
+use super::cell::Cell;
+use crate::error::{LeaseError, StartFault};
+use crate::lease::Lease;
+
+/// How a wait for a start ended.
+pub(super) type Waited = Result<Lease, Option<Arc<StartFault>>>;
+
+impl Instance {
+    /// A lease, after a start if need be. `None`: this version is leaving, look for the next one.
+    /// Dropping the future gives everything back.
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        back: &Arc<dyn BackChannel>,
+    ) -> Result<Option<Lease>, LeaseError> {
+        let mut woke = false;
+        loop {
+            let (waited, mut progress, effects) = {
+                let mut cell = self.lock();
+                let effects = self.take(&mut cell, Step::CallArrived);
+                match effects.action {
+                    Action::Refuse(Refusal::Leaving) => return Ok(None),
+                    Action::Refuse(refusal) => return Err(self.refused(&cell, refusal)),
+                    _ => {}
+                }
+                if let (Phase::Running { .. }, Some(connection)) = (cell.life.phase, &cell.connection) {
+                    let lease = Lease::new(self.clone(), connection.clone(), cell.generation, woke);
+                    drop(cell);
+                    self.perform(effects);
+                    return Ok(Some(lease));
+                }
+                let (sender, receiver) = oneshot::channel();
+                cell.waiters.push(sender);
+                (receiver, cell.progress.subscribe(), effects)
+            };
+            self.perform(effects);
+            woke = true;
+            match follow(waited, &mut progress, back).await {
+                Ok(Ok(lease)) => return Ok(Some(lease)),
+                Ok(Err(Some(source))) => return Err(LeaseError::Start { server: self.key.clone(), source }),
+                // The start was called off; ask anew.
+                Ok(Err(None)) | Err(_) => {}
+            }
+        }
+    }
+
+    fn refused(&self, cell: &Cell, refusal: Refusal) -> LeaseError {
+        let server = self.key.clone();
+        match (refusal, &cell.fault) {
+            (Refusal::Open, Some(source)) if cell.life.failures < 2 => {
+                LeaseError::Start { server, source: source.clone() }
+            }
+            (Refusal::Open, _) => LeaseError::Open {
+                server,
+                failures: cell.life.failures,
+                reason: cell.reason.clone().unwrap_or_default(),
+            },
+            (Refusal::Stopped, _) => LeaseError::Stopped { server },
+            (Refusal::Leaving, _) => LeaseError::Ending,
+        }
+    }
+}
+
+/// Waits for the end of a start and passes its steps on to the caller.
+async fn follow(
+    mut waited: oneshot::Receiver<Waited>,
+    progress: &mut watch::Receiver<String>,
+    back: &Arc<dyn BackChannel>,
+) -> Result<Waited, oneshot::error::RecvError> {
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut waited => return answer,
+            Ok(()) = progress.changed() => {
+                let step = progress.borrow_and_update().clone();
+                if !step.is_empty() {
+                    back.notify(CallEvent::Waking { step });
+                }
+            }
+        }
+    }
+}
