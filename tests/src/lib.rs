@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: spaces on disk, hubs over them, and a look at what is left.
 
+mod program;
+mod served;
 pub mod shipped;
 
 use std::path::{Path, PathBuf};
@@ -8,7 +10,11 @@ use std::time::{Duration, Instant};
 
 use dormouse::{Arguments, BackChannel, CallAnswer, CallError, CallRequest, Config, Hub, NoBackChannel};
 use dormouse_http::{HttpSettings, Listening};
-use serde_json::Value;
+use dormouse_testing::Fixture;
+use serde_json::{Map, Value, json};
+
+pub use program::{dormouse, serving};
+pub use served::{Served, refused};
 
 /// A folder of the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -68,17 +74,14 @@ impl TestSpace {
         self
     }
 
-    /// Writes an `mcp.json` with one entry a name, each of which runs the fixture server of
-    /// this package with those arguments.
-    pub fn fixtures(&self, servers: &[(&str, &[&str], Value)]) -> &Self {
-        let entries = servers.iter().map(|(name, arguments, settings)| {
-            let script = repository("tests/fixtures/server.py");
-            let mut args = vec![Value::from(script.to_string_lossy())];
-            args.extend(arguments.iter().map(|a| Value::from(*a)));
-            let entry = serde_json::json!({ "command": "python3", "args": args, "dormouse": settings });
+    /// Writes an `mcp.json` of these fixtures, each with settings of ours.
+    pub fn fixtures(&self, servers: &[(&str, Fixture, Value)]) -> &Self {
+        let entries = servers.iter().map(|(name, fixture, settings)| {
+            let mut entry = fixture.entry();
+            entry["dormouse"] = settings.clone();
             ((*name).to_owned(), entry)
         });
-        let file = serde_json::json!({ "mcpServers": entries.collect::<serde_json::Map<_, _>>() });
+        let file = json!({ "mcpServers": entries.collect::<Map<_, _>>() });
         self.write("mcp.json", file.to_string());
         self
     }

@@ -2,67 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
-use dormouse::{Hub, Scope};
-use dormouse_tests::{TestSpace, repository, until};
+use dormouse::Scope;
+use dormouse_testing::Fixture;
+use dormouse_tests::Served;
+use reqwest::Method;
 use serde_json::{Value, json};
-
-/// A served hub whose store has one configured server, `fix`.
-struct Served {
-    space: TestSpace,
-    hub: Hub,
-    address: String,
-    http: reqwest::Client,
-}
-
-impl Served {
-    async fn start() -> Self {
-        let space = TestSpace::new();
-        space.fixtures(&[("fix", &[], json!({}))]);
-        let hub = space.hub(|_| {}).await;
-        let address = dormouse_tests::serve(&hub).await;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let served = Self { space, hub, address, http };
-        served.knows(&Scope::Store, "fix", "echo").await;
-        served
-    }
-
-    /// Waits until a tool is known.
-    async fn knows(&self, scope: &Scope, server: &str, tool: &str) {
-        let registry = self.hub.registry().clone();
-        until("the tools are known", || registry.snapshot().find_tool(scope, tool, Some(server)).is_ok())
-            .await;
-    }
-
-    async fn send(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
-        let request = self.http.request(method, format!("{}{path}", self.address));
-        let request = request.header("content-type", "application/json").body(body.to_string());
-        let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.json().await.unwrap())
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.http.get(format!("{}{path}", self.address)).send().await.unwrap().json().await.unwrap()
-    }
-
-    /// The names under a member of each item of a list.
-    async fn names(&self, path: &str, member: &str) -> Vec<String> {
-        let list = self.get(path).await;
-        let names = list.as_array().unwrap().iter().map(|item| item[member].as_str().unwrap().to_owned());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    }
-
-    async fn end(self) {
-        self.hub.shutdown().await;
-        assert_eq!(self.space.processes(), Vec::<u32>::new());
-    }
-}
-
-/// An entry that runs the fixture server.
-fn fixture() -> Value {
-    json!({ "command": "python3", "args": [repository("tests/fixtures/server.py")] })
-}
 
 const ADA: &str = "/agents/ada";
 const BOB: &str = "/agents/bob";
@@ -74,9 +18,9 @@ fn ada() -> Scope {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_adds_a_server_that_only_it_and_the_store_see() {
     let served = Served::start().await;
-    let mut entry = fixture();
+    let mut entry = Fixture::new().entry();
     entry["name"] = json!("mine");
-    let (status, added) = served.send(reqwest::Method::POST, "/agents/ada/servers", entry).await;
+    let (status, added) = served.post("/agents/ada/servers", entry).await;
     assert_eq!((status, &added["name"], &added["owner"]), (201, &json!("mine"), &json!("ada")), "{added:#}");
     served.knows(&ada(), "mine", "echo").await;
 
@@ -84,11 +28,10 @@ async fn an_agent_adds_a_server_that_only_it_and_the_store_see() {
     assert_eq!(served.names("/servers", "name").await, ["fix", "minebyada"]);
     assert_eq!(served.names(&format!("{BOB}/servers"), "name").await, [""; 0]);
     let call = json!({ "arguments": { "text": "hi" } });
-    let (status, answer) =
-        served.send(reqwest::Method::POST, "/agents/ada/tools/echo/call", call.clone()).await;
+    let (status, answer) = served.post("/agents/ada/tools/echo/call", call.clone()).await;
     assert_eq!((status, &answer["result"], &answer["server_name"]), (200, &json!("hi"), &json!("mine")));
     for path in ["/agents/bob/tools/echo/call", "/agents/bob/tools/mine_echo/call"] {
-        let (status, problem) = served.send(reqwest::Method::POST, path, call.clone()).await;
+        let (status, problem) = served.post(path, call.clone()).await;
         assert_eq!((status, &problem["code"]), (404, &json!("unknown_tool")), "{path}");
     }
 
@@ -96,17 +39,17 @@ async fn an_agent_adds_a_server_that_only_it_and_the_store_see() {
     let file: Value =
         serde_json::from_slice(&std::fs::read(served.space.root().join("mcp.json")).unwrap()).unwrap();
     assert_eq!(file["mcpServers"]["minebyada"]["dormouse"]["agent"], "ada");
-    let own = served.get(&format!("{ADA}/config")).await;
+    let own = served.see(&format!("{ADA}/config")).await;
     assert_eq!(own["mcpServers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["mine"]);
 
     // The call is on ada's record and the store's, and not on bob's.
     assert_eq!(served.names(&format!("{ADA}/calls"), "tool_name").await, ["echo"]);
-    let all = served.get("/calls").await;
+    let all = served.see("/calls").await;
     assert_eq!((&all[0]["caller"], &all[0]["outcome"]), (&json!("ada"), &json!("ok")));
-    assert_eq!(served.get(&format!("{BOB}/calls")).await, json!([]));
-    assert_eq!(served.get(&format!("{ADA}/stats/tools")).await[0]["calls"], json!(1));
+    assert_eq!(served.see(&format!("{BOB}/calls")).await, json!([]));
+    assert_eq!(served.see(&format!("{ADA}/stats/tools")).await[0]["calls"], json!(1));
 
-    let (status, gone) = served.send(reqwest::Method::POST, "/agents/ada/config/reset", json!({})).await;
+    let (status, gone) = served.post("/agents/ada/config/reset", json!({})).await;
     assert_eq!((status, &gone["removed"][0]["server_name"]), (200, &json!("mine")), "{gone:#}");
     assert_eq!(served.names("/servers", "name").await, ["fix"]);
     served.end().await;
@@ -115,17 +58,17 @@ async fn an_agent_adds_a_server_that_only_it_and_the_store_see() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_server_is_one_process_and_stays_the_stores() {
     let served = Served::start().await;
-    let (status, told) = served.send(reqwest::Method::PUT, "/servers/fix/agents/ada", json!({})).await;
+    let (status, told) = served.send(Method::PUT, "/servers/fix/agents/ada", json!({})).await;
     assert_eq!((status, &told["shared"]), (200, &json!(true)), "{told:#}");
     assert_eq!(served.names(&format!("{ADA}/servers"), "name").await, ["fix"]);
-    let agents = served.get("/agents").await;
+    let agents = served.see("/agents").await;
     assert_eq!(agents[0]["agent"], "ada");
     assert_eq!((&agents[0]["own"], &agents[0]["shared"]), (&json!(0), &json!(1)));
 
     let pid = |path: String| {
         let served = &served;
         async move {
-            let (status, answer) = served.send(reqwest::Method::POST, &path, json!({})).await;
+            let (status, answer) = served.post(&path, json!({})).await;
             assert_eq!(status, 200, "{answer:#}");
             answer["result"].as_str().unwrap().to_owned()
         }
@@ -140,17 +83,17 @@ async fn a_shared_server_is_one_process_and_stays_the_stores() {
     drop(lease);
 
     for (method, path) in [
-        (reqwest::Method::PUT, "/agents/ada/servers/fix"),
-        (reqwest::Method::PATCH, "/agents/ada/servers/fix"),
-        (reqwest::Method::POST, "/agents/ada/servers/fix/detach"),
-        (reqwest::Method::PUT, "/agents/ada/servers/fix/agents/bob"),
+        (Method::PUT, "/agents/ada/servers/fix"),
+        (Method::PATCH, "/agents/ada/servers/fix"),
+        (Method::POST, "/agents/ada/servers/fix/detach"),
+        (Method::PUT, "/agents/ada/servers/fix/agents/bob"),
     ] {
         let (status, problem) = served.send(method, path, json!({ "command": "true" })).await;
         assert_eq!((status, &problem["code"]), (403, &json!("not_yours")), "{path}: {problem:#}");
     }
 
     // Whoever removes what is only lent gives it back.
-    let (status, _) = served.send(reqwest::Method::DELETE, "/agents/ada/servers/fix", json!({})).await;
+    let (status, _) = served.send(Method::DELETE, "/agents/ada/servers/fix", json!({})).await;
     assert_eq!(status, 200);
     assert_eq!(served.names(&format!("{ADA}/servers"), "name").await, [""; 0]);
     assert_eq!(served.names("/servers", "name").await, ["fix"]);
@@ -160,10 +103,10 @@ async fn a_shared_server_is_one_process_and_stays_the_stores() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_agent_says_of_a_tool_holds_for_it_alone_and_outlives_the_hub() {
     let served = Served::start().await;
-    served.send(reqwest::Method::PUT, "/servers/fix/agents/ada", json!({})).await;
+    served.send(Method::PUT, "/servers/fix/agents/ada", json!({})).await;
     let say = async |tool: &str, settings: Value| {
         let path = format!("{ADA}/tools/{tool}/settings?server_name=fix");
-        served.send(reqwest::Method::PUT, &path, settings).await
+        served.send(Method::PUT, &path, settings).await
     };
     let (status, told) = say("echo", json!({ "name": "repeat", "description": "Say it again." })).await;
     assert_eq!(
@@ -171,15 +114,15 @@ async fn what_an_agent_says_of_a_tool_holds_for_it_alone_and_outlives_the_hub() 
         (200, &json!("repeat"), &json!("fix_echo"))
     );
     assert_eq!(say("pid", json!({ "disabled": true })).await.0, 200);
-    let (status, problem) = say("version", json!({ "name": "repeat" })).await;
+    let (status, problem) = say("grow", json!({ "name": "repeat" })).await;
     assert_eq!((status, &problem["code"]), (409, &json!("name_conflict")), "{problem:#}");
-    let (status, problem) = say("version", json!({ "colour": "red" })).await;
+    let (status, problem) = say("grow", json!({ "colour": "red" })).await;
     assert_eq!((status, &problem["code"]), (422, &json!("invalid_request")), "{problem:#}");
 
     let call = json!({ "arguments": { "text": "hi" } });
-    let (status, answer) = served.send(reqwest::Method::POST, "/agents/ada/tools/repeat/call", call).await;
+    let (status, answer) = served.post("/agents/ada/tools/repeat/call", call).await;
     assert_eq!((status, &answer["result"]), (200, &json!("hi")), "{answer:#}");
-    let (status, problem) = served.send(reqwest::Method::POST, "/agents/ada/tools/pid/call", json!({})).await;
+    let (status, problem) = served.post("/agents/ada/tools/pid/call", json!({})).await;
     assert_eq!((status, &problem["code"]), (404, &json!("unknown_tool")), "{problem:#}");
     assert!(!served.names(&format!("{ADA}/tools"), "tool_name").await.contains(&"pid".to_owned()));
     assert!(served.names("/tools", "tool_name").await.contains(&"pid".to_owned()));
@@ -198,12 +141,12 @@ async fn what_an_agent_says_of_a_tool_holds_for_it_alone_and_outlives_the_hub() 
 async fn servers_are_added_in_many_forms_and_each_entry_counts_by_itself() {
     let served = Served::start().await;
     let document = json!({ "mcpServers": {
-        "one": fixture(),
+        "one": Fixture::new().entry(),
         "both": { "command": "x", "url": "http://127.0.0.1:1/mcp" },
         "neither": { "args": [] },
         "list": { "command": "x", "args": "y" },
     }});
-    let (status, report) = served.send(reqwest::Method::POST, "/config/servers", document).await;
+    let (status, report) = served.post("/config/servers", document).await;
     assert_eq!(status, 200, "{report:#}");
     assert_eq!(report["added"][0]["name"], "one");
     let failed: Vec<&str> =
@@ -212,24 +155,26 @@ async fn servers_are_added_in_many_forms_and_each_entry_counts_by_itself() {
     assert!(report["failed"].as_array().unwrap().iter().all(|it| it["reason"].as_str().unwrap().len() > 10));
 
     // As text, and as names of what the store has.
-    let text = json!({ "two": fixture() }).to_string();
-    let (status, report) = served.send(reqwest::Method::POST, "/config/servers", json!(text)).await;
+    let text = json!({ "two": Fixture::new().entry() }).to_string();
+    let (status, report) = served.post("/config/servers", json!(text)).await;
     assert_eq!((status, &report["added"][0]["name"]), (200, &json!("two")), "{report:#}");
     let names = json!(["fix", "nobody"]);
-    let (status, report) = served.send(reqwest::Method::POST, "/agents/ada/config/servers", names).await;
+    let (status, report) = served.post("/agents/ada/config/servers", names).await;
     assert_eq!((status, &report["added"][0]["name"]), (200, &json!("fix")), "{report:#}");
     assert_eq!(report["failed"][0]["name"], "nobody");
     assert_eq!(served.names(&format!("{ADA}/servers"), "name").await, ["fix"]);
 
     // A change of an entry touches nothing else of it; a wrong one changes nothing.
     let (status, patched) =
-        served.send(reqwest::Method::PATCH, "/servers/one", json!({ "env": { "A": "s3cret" } })).await;
+        served.send(Method::PATCH, "/servers/one", json!({ "env": { "A": "s3cret" } })).await;
     assert_eq!(status, 200, "{patched:#}");
-    let entry = served.get("/servers/one/entry").await;
-    assert_eq!((&entry["entry"]["command"], &entry["entry"]["env"]["A"]), (&json!("python3"), &json!("…")));
-    let (status, problem) =
-        served.send(reqwest::Method::PATCH, "/servers/one", json!({ "command": 7 })).await;
+    let entry = served.see("/servers/one/entry").await;
+    assert_eq!(
+        (&entry["entry"]["command"], &entry["entry"]["env"]["A"]),
+        (&json!(dormouse_testing::python()), &json!("…"))
+    );
+    let (status, problem) = served.send(Method::PATCH, "/servers/one", json!({ "command": 7 })).await;
     assert_eq!((status, &problem["code"]), (422, &json!("invalid_entry")), "{problem:#}");
-    assert_eq!(served.get("/servers/one/entry").await, entry);
+    assert_eq!(served.see("/servers/one/entry").await, entry);
     served.end().await;
 }

@@ -10,7 +10,8 @@ use dormouse::{
     ConversationKey, Hub, LockError, Memory, Message, OpenError, Storage, StorageError, Table, Write,
 };
 use dormouse_http::{ListenError, Listening};
-use dormouse_tests::TestSpace;
+use dormouse_testing::Fixture;
+use dormouse_tests::{Served, TestSpace, refused};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -31,62 +32,6 @@ def total(rows: list[list[float]]) -> float:
 if __name__ == "__main__":
     mcp.run()
 "#;
-
-/// A served hub with a fixture server `fix` that behaves.
-struct Served {
-    space: TestSpace,
-    hub: Hub,
-    address: String,
-    http: reqwest::Client,
-}
-
-impl Served {
-    async fn start() -> Self {
-        let space = TestSpace::new();
-        space.fixtures(&[("fix", &[], json!({}))]);
-        let hub = space.hub(|_| {}).await;
-        let registry = hub.registry().clone();
-        dormouse_tests::until("the tools are known", || {
-            registry.snapshot().find_tool(&dormouse::Scope::Store, "echo", None).is_ok()
-        })
-        .await;
-        Self::of(space, hub).await
-    }
-
-    async fn of(space: TestSpace, hub: Hub) -> Self {
-        let address = dormouse_tests::serve(&hub).await;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { space, hub, address, http }
-    }
-
-    /// Status and body of the answer to a POST.
-    async fn post(&self, path: &str, body: impl ToString) -> (u16, Value) {
-        let request = self.http.post(format!("{}{path}", self.address));
-        let request = request.header("content-type", "application/json").body(body.to_string());
-        Self::read(request).await
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        Self::read(self.http.get(format!("{}{path}", self.address))).await
-    }
-
-    async fn read(request: reqwest::RequestBuilder) -> (u16, Value) {
-        let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.json().await.unwrap())
-    }
-
-    async fn end(self) {
-        self.hub.shutdown().await;
-        assert_eq!(self.space.processes(), Vec::<u32>::new());
-    }
-}
-
-/// Checks a problem's status, code, and the field that it names.
-fn refused((status, problem): (u16, Value), expected: u16, code: &str, field: Option<&str>) {
-    assert_eq!((status, &problem["code"]), (expected, &json!(code)), "{problem:#}");
-    assert_eq!(problem["field"], json!(field), "{problem:#}");
-    assert!(!problem["detail"].as_str().unwrap().is_empty());
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_that_are_none_are_refused_and_any_language_is_answered() {
@@ -118,7 +63,7 @@ async fn session_ids_may_hold_slashes_and_no_book() {
     assert_eq!(hub.post("/query", asked).await.0, 200);
     let (status, history) = hub.get(&format!("/chat/history/{encoded}")).await;
     assert_eq!((status, &history[0]["content"]), (200, &json!("good morning")), "{history:#}");
-    let gone = Served::read(hub.http.delete(format!("{}/chat/history/{encoded}", hub.address))).await;
+    let gone = hub.delete(&format!("/chat/history/{encoded}")).await;
     assert_eq!(gone, (200, json!({ "cleared": session })));
     assert_eq!(hub.get(&format!("/chat/history/{encoded}")).await, (200, json!([])));
 
@@ -255,7 +200,7 @@ impl Storage for FullDisk {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_costs_the_memory_and_not_the_answer() {
     let space = TestSpace::new();
-    space.fixtures(&[("fix", &[], json!({}))]);
+    space.fixtures(&[("fix", Fixture::new(), json!({}))]);
     let config = dormouse::Config { model: "none".to_owned(), ..dormouse::Config::default() };
     let hub = Hub::builder().space(space.root()).config(config).storage(Arc::new(FullDisk::default()));
     let hub = Served::of(space, hub.open().await.unwrap()).await;

@@ -8,22 +8,10 @@ use dormouse::{AlertLevel, ServerKey, Wanted};
 use dormouse::{Event, Outcome, ServerName, ServerState};
 use dormouse_testing::Fixture;
 use dormouse_tests::{TestSpace, call, until};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 fn key(text: &str) -> ServerKey {
     ServerKey::store(ServerName::try_new(text).unwrap())
-}
-
-/// Writes an `mcp.json` of these fixtures with settings of ours.
-fn configure(space: &TestSpace, servers: &[(&str, Fixture, Value)]) {
-    let entry = |fixture: &Fixture, settings: &Value| {
-        let mut entry = fixture.entry();
-        entry["dormouse"] = settings.clone();
-        entry
-    };
-    let entries: Map<_, _> =
-        servers.iter().map(|(name, f, settings)| ((*name).to_owned(), entry(f, settings))).collect();
-    space.write("mcp.json", json!({ "mcpServers": entries }).to_string());
 }
 
 /// A hub whose probes come all the time.
@@ -49,13 +37,10 @@ async fn becomes(hub: &dormouse::Hub, server: &str, wanted: ServerState) {
 async fn a_server_that_answers_no_probe_is_started_anew_and_an_alert_says_so() {
     let space = TestSpace::new();
     let hangs = Fixture::new().hangs_on("ping");
-    configure(
-        &space,
-        &[
-            ("deaf", hangs, json!({"wanted": "always"})),
-            ("well", Fixture::new(), json!({"wanted": "always"})),
-        ],
-    );
+    space.fixtures(&[
+        ("deaf", hangs, json!({"wanted": "always"})),
+        ("well", Fixture::new(), json!({"wanted": "always"})),
+    ]);
     let hub = hasty(&space).await;
     let mut events = hub.events();
     let mut starts = 0;
@@ -77,7 +62,7 @@ async fn a_server_that_answers_no_probe_is_started_anew_and_an_alert_says_so() {
 async fn a_busy_server_that_answers_no_probe_keeps_its_call() {
     let space = TestSpace::new();
     let hangs = Fixture::new().hangs_on("ping");
-    configure(&space, &[("deaf", hangs, json!({"idle_seconds": "never"}))]);
+    space.fixtures(&[("deaf", hangs, json!({"idle_seconds": "never"}))]);
     let hub = hasty(&space).await;
     let pid = call(&hub, "deaf_pid", json!({})).await.unwrap().result.text();
     let running = tokio::spawn({
@@ -99,7 +84,7 @@ async fn a_busy_server_that_answers_no_probe_keeps_its_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_of_a_probe_comes_back_with_growing_delay() {
     let space = TestSpace::new();
-    configure(&space, &[("frail", Fixture::new().crashes_on("ping"), json!({"wanted": "always"}))]);
+    space.fixtures(&[("frail", Fixture::new().crashes_on("ping"), json!({"wanted": "always"}))]);
     let hub = hasty(&space).await;
     becomes(&hub, "frail", ServerState::Reconnecting).await;
     let status = hub.store().server(&ServerName::try_new("frail").unwrap()).unwrap().status;
@@ -111,10 +96,7 @@ async fn a_server_that_dies_of_a_probe_comes_back_with_growing_delay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_asks_who_is_awake_and_wakes_nobody() {
     let space = TestSpace::new();
-    configure(
-        &space,
-        &[("a", Fixture::new(), json!({})), ("b", Fixture::new(), json!({"wanted": "always"}))],
-    );
+    space.fixtures(&[("a", Fixture::new(), json!({})), ("b", Fixture::new(), json!({"wanted": "always"}))]);
     let hub = space.hub(|_| {}).await;
     let orchestrator = hub.store().orchestrator().clone();
     becomes(&hub, "b", ServerState::Healthy).await;
@@ -131,7 +113,7 @@ async fn a_check_asks_who_is_awake_and_wakes_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnected_server_says_why_fails_calls_and_stays_so_until_it_is_connected() {
     let space = TestSpace::new();
-    configure(&space, &[("a", Fixture::new(), json!({"idle_seconds": "never"}))]);
+    space.fixtures(&[("a", Fixture::new(), json!({"idle_seconds": "never"}))]);
     let hub = space.hub(|_| {}).await;
     call(&hub, "a_echo", json!({"text": "x"})).await.unwrap();
     let why = Some("maintenance".to_owned());
@@ -158,13 +140,10 @@ async fn a_disconnected_server_says_why_fails_calls_and_stays_so_until_it_is_con
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_is_busy_at_once_and_delays_no_other() {
     let space = TestSpace::new();
-    configure(
-        &space,
-        &[
-            ("slow", Fixture::new(), json!({"concurrency": 1, "queue": 1, "idle_seconds": "never"})),
-            ("quick", Fixture::new(), json!({})),
-        ],
-    );
+    space.fixtures(&[
+        ("slow", Fixture::new(), json!({"concurrency": 1, "queue": 1, "idle_seconds": "never"})),
+        ("quick", Fixture::new(), json!({})),
+    ]);
     let hub = space.hub(|_| {}).await;
     call(&hub, "slow_echo", json!({"text": "x"})).await.unwrap();
     let pause = |hub: dormouse::Hub| {
@@ -186,7 +165,7 @@ async fn a_full_server_is_busy_at_once_and_delays_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_wakes_a_server_and_lists_it_anew() {
     let space = TestSpace::new();
-    configure(&space, &[("a", Fixture::new(), json!({}))]);
+    space.fixtures(&[("a", Fixture::new(), json!({}))]);
     let hub = space.hub(|_| {}).await;
     call(&hub, "a_echo", json!({"text": "x"})).await.unwrap();
     becomes(&hub, "a", ServerState::Dormant).await;

@@ -131,6 +131,12 @@ impl Fixture {
         self.with("lies_after", json!(note))
     }
 
+    /// Writes a line into this file at each start.
+    #[must_use]
+    pub fn notes_starts(self, file: &Path) -> Self {
+        self.with("notes_starts", json!(file))
+    }
+
     /// Has this many tools more, `extra_0` and so on.
     #[must_use]
     pub fn extra_tools(self, count: usize) -> Self {
