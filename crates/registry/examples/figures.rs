@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use dormouse_registry::{Change, Entry, Registry};
 use dormouse_storage::{Embedded, Memory, Storage};
 use dormouse_types::{
-    Confidence, Env, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope, ServerConfig,
-    ServerKey, ServerStatus, Timestamp, Timing, Tool, Wanted,
+    Confidence, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig, ServerKey,
+    ServerStatus, Timestamp, Tool,
 };
 use serde_json::{Value, json};
 
@@ -125,15 +125,10 @@ fn made_of(
     let path = format!("/drop/server{number}.py").into();
     Ok(Entry {
         key: ServerKey { scope, name: format!("server{number}").parse()? },
-        config: Arc::new(ServerConfig {
-            launch: Launch::Script { path, needs: PythonNeeds::default() },
-            env: Env::default(),
-            wanted: Wanted::OnDemand,
-            timing: Timing::default(),
-            limits: Limits::default(),
-            stateless: false,
-            origin: Origin::Dropped,
-        }),
+        config: Arc::new(ServerConfig::new(
+            Launch::Script { path, needs: PythonNeeds::default() },
+            Origin::Dropped,
+        )),
         features: Arc::new(Features {
             tools: (0..TOOLS_EACH).map(tool).collect::<Result<_, _>>()?,
             ..Features::default()

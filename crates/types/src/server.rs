@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a server comes to life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Launch {
     /// A Python script in a drop folder.
     Script {
@@ -35,7 +35,7 @@ pub enum Launch {
 }
 
 /// A server at a URL, and how it is spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Remote {
     /// Its address, with `${VAR}` not yet expanded.
     pub url: String,
@@ -60,7 +60,7 @@ pub enum RemoteTransport {
 }
 
 /// How the hub signs in at a server.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default, Hash)]
 pub enum Auth {
     /// Not at all, or by the headers that are configured.
     #[default]
@@ -95,7 +95,7 @@ impl fmt::Debug for Auth {
 }
 
 /// What a Python script needs installed before it can start.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct PythonNeeds {
     /// PEP 508 requirements, sorted, without doubles.
     pub requirements: Vec<String>,
@@ -107,7 +107,7 @@ pub struct PythonNeeds {
 }
 
 /// Variables of an environment; their values never show in `Debug`, since many are secrets.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default, Hash)]
 pub struct Env(pub BTreeMap<String, String>);
 
 impl fmt::Debug for Env {
@@ -207,4 +207,19 @@ pub struct ServerConfig {
     pub stateless: bool,
     /// Where it is known from.
     pub origin: Origin,
+}
+
+impl ServerConfig {
+    /// What holds for a server of which nothing more is said.
+    pub fn new(launch: Launch, origin: Origin) -> Self {
+        Self {
+            launch,
+            env: Env::default(),
+            wanted: Wanted::OnDemand,
+            timing: Timing::default(),
+            limits: Limits::default(),
+            stateless: false,
+            origin,
+        }
+    }
 }

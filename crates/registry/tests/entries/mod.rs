@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dormouse_registry::Entry;
 use dormouse_types::{
-    Confidence, Env, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope, ServerConfig,
-    ServerKey, Timestamp, Timing, Tool, Wanted,
+    Confidence, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig, ServerKey,
+    Timestamp, Tool,
 };
 use serde_json::json;
 
@@ -27,15 +27,7 @@ pub(crate) fn from_file(scope: &Scope, name: &str, path: &str, tools: &[&str]) -
     let launch = Launch::Script { path: path.into(), needs: PythonNeeds::default() };
     Entry {
         key: key(scope, name),
-        config: Arc::new(ServerConfig {
-            launch,
-            env: Env::default(),
-            wanted: Wanted::OnDemand,
-            timing: Timing::default(),
-            limits: Limits::default(),
-            stateless: false,
-            origin: Origin::Dropped,
-        }),
+        config: Arc::new(ServerConfig::new(launch, Origin::Dropped)),
         features: Arc::new(Features { tools: tools.iter().map(tool).collect(), ..Features::default() }),
         source: FeatureSource::Static,
         confidence: Confidence::Full,

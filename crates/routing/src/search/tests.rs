@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dormouse_registry::{Catalog, Change, Entry};
 use dormouse_types::{
-    AgentId, Confidence, Env, FeatureSource, Features, Launch, Limits, Origin, PythonNeeds, Scope,
-    ServerConfig, ServerKey, ServerName, Timestamp, Timing, Tool, ToolKey, ToolName, ToolSettings, Wanted,
+    AgentId, Confidence, FeatureSource, Features, Launch, Origin, PythonNeeds, Scope, ServerConfig,
+    ServerKey, ServerName, Timestamp, Tool, ToolKey, ToolName, ToolSettings,
 };
 use serde_json::json;
 
@@ -40,15 +40,7 @@ pub(crate) fn catalog(servers: &[(ServerKey, Arc<Features>)], more: Vec<Change>)
         let launch = Launch::Script { path: "/drop/s.py".into(), needs: PythonNeeds::default() };
         Change::Put(Entry {
             key: key.clone(),
-            config: Arc::new(ServerConfig {
-                launch,
-                env: Env::default(),
-                wanted: Wanted::OnDemand,
-                timing: Timing::default(),
-                limits: Limits::default(),
-                stateless: false,
-                origin: Origin::Dropped,
-            }),
+            config: Arc::new(ServerConfig::new(launch, Origin::Dropped)),
             features: Arc::clone(features),
             source: FeatureSource::Static,
             confidence: Confidence::Full,
