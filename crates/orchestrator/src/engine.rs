@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::alerts::Alerts;
 use crate::measure::Measures;
+use crate::share::Shares;
 use crate::starter::Starter;
 use crate::wishes::Wishes;
 
@@ -20,6 +21,8 @@ use crate::wishes::Wishes;
 pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) starter: Starter,
+    /// The processes that several servers use.
+    pub(crate) shares: Arc<Shares>,
     pub(crate) tasks: TaskTracker,
     pub(crate) measures: Measures,
     /// One message a start or change of lists; the inventory reads it all the time.

@@ -34,6 +34,7 @@ mod reconcile;
 mod roster;
 mod said;
 mod settings;
+mod share;
 mod starter;
 mod supervision;
 mod tuning;

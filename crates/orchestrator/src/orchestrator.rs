@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dormouse_lifecycle::{Event as Step, Phase, Supervision};
+use dormouse_lifecycle::{Phase, Supervision};
 use dormouse_protocol::{Connection, Environments, Launcher, Noise, RemoteClient};
 use dormouse_registry::Registry;
 use dormouse_storage::Storage;
@@ -103,6 +103,7 @@ impl Orchestrator {
         let engine = Arc::new(Engine {
             registry,
             starter: Starter::new(settings.clone(), environments, launcher, remote),
+            shares: Arc::default(),
             tasks: TaskTracker::new(),
             measures,
             learned,
@@ -209,7 +210,7 @@ impl Orchestrator {
     pub async fn detach(&self, server: &ServerKey) {
         let Some(instance) = self.shared.roster.known(server) else { return };
         let mut phases = instance.phases();
-        instance.feed(Step::Detach);
+        instance.detach();
         // The sender lives as long as the instance, which is held here.
         let _ =
             phases.wait_for(|phase| !matches!(phase, Phase::Draining { .. } | Phase::Stopping { .. })).await;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::instance::{Instance, random};
+use crate::share::Hold;
 
 /// A server that announces changed lists all the time is listed this often at most.
 const BETWEEN_LISTS: Duration = Duration::from_millis(250);
@@ -23,8 +24,8 @@ const TO_END: Duration = Duration::from_secs(1);
 
 impl Instance {
     /// Until the process is gone, which the caller sees.
-    pub(crate) async fn watch_over(self: &Arc<Self>, connection: &Connection) -> Infallible {
-        tokio::join!(self.probes(connection), self.lists(connection)).0
+    pub(crate) async fn watch_over(self: &Arc<Self>, hold: &Hold) -> Infallible {
+        tokio::join!(self.probes(hold.connection()), self.lists(hold)).0
     }
 
     async fn probes(self: &Arc<Self>, connection: &Connection) -> Infallible {
@@ -65,9 +66,11 @@ impl Instance {
         if answered { Ok(began.elapsed()) } else { answer.map(|()| began.elapsed()) }
     }
 
-    async fn lists(self: &Arc<Self>, connection: &Connection) -> Infallible {
+    async fn lists(self: &Arc<Self>, hold: &Hold) -> Infallible {
+        let connection = hold.connection();
         let mut supervision = self.engine().supervision.subscribe();
         let mut announced = connection.list_changed();
+        let _right = hold.listing().await;
         // Nothing of a server's health changes how often it is listed.
         let (_calm, mut calm) = watch::channel(false);
         loop {

@@ -132,7 +132,10 @@ impl Starter {
         env.insert("PYTHONUTF8".into(), "1".into());
         env.insert("DORMOUSE_SPACE".into(), self.settings.space.clone().into());
         env.insert("DORMOUSE_NOTES_DIR".into(), self.settings.space.join("notes").into());
-        env.insert("DORMOUSE_SERVER".into(), key.store_name().into());
+        // A process that several servers share has no name.
+        if !config.stateless {
+            env.insert("DORMOUSE_SERVER".into(), key.store_name().into());
+        }
         for (name, value) in self.settings.shared_env.0.iter().chain(&config.env.0) {
             env.insert(name.into(), expanded(value)?.into());
         }

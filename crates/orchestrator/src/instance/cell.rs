@@ -5,7 +5,6 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use dormouse_lifecycle::{Action, Event as Step, Life, Phase, Then, jittered};
-use dormouse_protocol::Connection;
 use dormouse_types::{ServerState, ServerStatus, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -15,13 +14,14 @@ use super::waits::Waited;
 use super::{Instance, random};
 use crate::error::StartFault;
 use crate::lease::Lease;
+use crate::share::Hold;
 
 /// What an instance holds under its lock.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) life: Life,
     pub(super) generation: u64,
-    pub(super) connection: Option<Connection>,
+    pub(super) hold: Option<Hold>,
     /// Ends the start under way.
     pub(super) starting: CancellationToken,
     pub(super) waiters: Vec<oneshot::Sender<Waited>>,
@@ -57,7 +57,7 @@ impl Cell {
         Self {
             life,
             generation: status.generation,
-            connection: None,
+            hold: None,
             starting: CancellationToken::new(),
             waiters: Vec::new(),
             progress: watch::Sender::new(String::new()),
@@ -164,9 +164,9 @@ impl Instance {
         waiters
             .into_iter()
             .map(|waiter| {
-                let answer = match (&cell.connection, step) {
-                    (Some(connection), Step::Started) => {
-                        Ok(Lease::new(self.clone(), connection.clone(), cell.generation, true))
+                let answer = match (&cell.hold, step) {
+                    (Some(hold), Step::Started) => {
+                        Ok(Lease::new(self.clone(), hold.connection().clone(), cell.generation, true))
                     }
                     (_, Step::StartFailed) => Err(cell.fault.clone()),
                     _ => Err(None),
@@ -179,7 +179,7 @@ impl Instance {
     /// The status, if it differs from the one that is shown.
     fn shown(&self, cell: &mut Cell) -> Option<ServerStatus> {
         let state = cell.life.word(&self.policy());
-        let pid = cell.connection.as_ref().and_then(Connection::pid);
+        let pid = cell.hold.as_ref().and_then(|hold| hold.connection().pid());
         let now = (state, pid, cell.life.failures, cell.next_retry, cell.reason.clone());
         if now == cell.shown || cell.life.phase == Phase::Gone {
             return None;

@@ -131,7 +131,7 @@ impl Instance {
     pub(crate) fn probed(self: &Arc<Self>, connection: &Connection, problem: Option<String>) {
         let effects = {
             let mut cell = self.lock();
-            if connection.exit().is_some() || cell.connection.is_none() {
+            if connection.exit().is_some() || cell.hold.is_none() {
                 return;
             }
             let step = match problem {
@@ -179,7 +179,7 @@ impl Instance {
 
     /// The connection, while attached.
     pub(crate) fn connection(&self) -> Option<Connection> {
-        self.lock().connection.clone()
+        self.lock().hold.as_ref().map(|hold| hold.connection().clone())
     }
 
     /// Tells the life what happened and does what follows.
@@ -191,11 +191,20 @@ impl Instance {
         self.perform(effects);
     }
 
+    /// A person puts it to sleep: what starts next is a new process, also where others stay with
+    /// the one that it shared.
+    pub(crate) fn detach(self: &Arc<Self>) {
+        if let Some(hold) = &self.lock().hold {
+            hold.condemn();
+        }
+        self.feed(Step::Detach);
+    }
+
     pub(crate) fn give_back(self: &Arc<Self>, generation: u64, served: bool) {
         let effects = {
             let mut cell = self.lock();
             // A lease on a process that is gone: its leases went with it.
-            if cell.generation != generation || cell.connection.is_none() {
+            if cell.generation != generation || cell.hold.is_none() {
                 return;
             }
             self.take(&mut cell, Step::LeaseReturned { served })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dormouse_lifecycle::{Action, Event as Step, Phase};
+use dormouse_lifecycle::{Action, Event as Step, Phase, Then};
 use dormouse_protocol::{Connection, Exit};
 use dormouse_types::{AlertLevel, Event, PrepareStep};
 use tracing::debug;
@@ -11,6 +11,8 @@ use tracing::debug;
 use super::Instance;
 use super::cell::Effects;
 use crate::alerts::{Cause, Words};
+use crate::error::StartFault;
+use crate::share::{Alike, Hold};
 
 impl Instance {
     /// Does what a step asked for. Nothing here waits.
@@ -60,16 +62,14 @@ impl Instance {
         let result = tokio::select! {
             biased;
             () = called_off.cancelled() => None,
-            result = self.engine.starter.start(&self.key, &self.config, self.timing().start, &report) => {
-                Some(result)
-            }
+            result = self.open(&report) => Some(result),
         };
         let (effects, unwanted) = {
             let mut cell = self.lock();
             match (cell.life.phase, result) {
-                (Phase::Starting { .. }, Some(Ok(connection))) => {
-                    self.said(connection.features());
-                    cell.connection = Some(connection.clone());
+                (Phase::Starting { .. }, Some(Ok(hold))) => {
+                    self.said(hold.connection().features());
+                    cell.hold = Some(hold.clone());
                     let effects = self.take(&mut cell, Step::Started);
                     self.engine.registry.emit(Event::Attached {
                         server: self.key.clone(),
@@ -77,7 +77,7 @@ impl Instance {
                         took: began.elapsed(),
                     });
                     self.engine.measures.attached();
-                    self.engine.tasks.spawn(self.clone().attend(connection, generation));
+                    self.engine.tasks.spawn(self.clone().attend(hold, generation));
                     (Some(effects), None)
                 }
                 (Phase::Starting { .. }, Some(Err(fault))) => {
@@ -89,15 +89,16 @@ impl Instance {
                         let key = Some(self.key.clone());
                         self.engine.alerts.begin(&self.engine.registry, key, Cause::SignIn, words);
                     }
-                    cell.fault = Some(Arc::new(fault));
+                    cell.fault = Some(fault);
                     (Some(self.take(&mut cell, Step::StartFailed)), None)
                 }
-                (_, Some(Ok(connection))) => (None, Some(connection)),
+                (_, Some(Ok(hold))) => (None, Some(hold)),
                 (_, _) => (Some(self.take(&mut cell, Step::Exited)), None),
             }
         };
-        if let Some(connection) = unwanted {
-            connection.close(self.timing().stop).await;
+        if let Some(hold) = unwanted {
+            hold.let_go(self.timing().stop);
+            hold.over().await;
             self.feed(Step::Exited);
         }
         if let Some(effects) = effects {
@@ -105,13 +106,37 @@ impl Instance {
         }
     }
 
-    /// Stays with a process until it is gone, watches its health and takes up changes of its lists.
-    async fn attend(self: Arc<Self>, connection: Connection, generation: u64) {
-        let exit = tokio::select! {
-            exit = connection.closed() => exit,
-            never = self.watch_over(&connection) => match never {},
+    /// A process of its own, or a share in that of its like.
+    async fn open(&self, report: &(dyn Fn(PrepareStep) + Send + Sync)) -> Result<Hold, Arc<StartFault>> {
+        let deadline = self.timing().start;
+        let Some(alike) = Alike::of(&self.version, &self.config) else {
+            let opened = self.engine.starter.start(&self.key, &self.config, deadline, report).await;
+            return opened.map(Hold::alone).map_err(Arc::new);
         };
-        self.exited(generation, &connection, &exit);
+        loop {
+            let (share, begins) = self.engine.shares.join(alike.clone(), deadline);
+            if begins {
+                let (engine, key, config) = (self.engine.clone(), self.key.clone(), self.config.clone());
+                self.engine.tasks.spawn(share.begin(|steps| async move {
+                    let report = |step| drop(steps.send_replace(Some(step)));
+                    engine.starter.start(&key, &config, deadline, &report).await
+                }));
+            }
+            match share.started(report).await {
+                Ok(connection) => return Ok(Hold::shared(connection, share)),
+                Err(fault) if share.was_hurried(&fault, deadline) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Stays with a process until it is gone, watches its health and takes up changes of its lists.
+    async fn attend(self: Arc<Self>, hold: Hold, generation: u64) {
+        let exit = tokio::select! {
+            exit = hold.over() => exit,
+            never = self.watch_over(&hold) => match never {},
+        };
+        self.exited(generation, hold.connection(), &exit);
     }
 
     fn exited(self: &Arc<Self>, generation: u64, connection: &Connection, exit: &Exit) {
@@ -128,7 +153,7 @@ impl Instance {
                 }
                 cell.reason = Some(reason);
             }
-            cell.connection = None;
+            cell.hold = None;
             self.take(&mut cell, Step::Exited)
         };
         self.engine.measures.detached();
@@ -137,13 +162,19 @@ impl Instance {
     }
 
     fn stop(self: &Arc<Self>) {
-        let (connection, starting) = {
+        let (hold, starting, phase) = {
             let cell = self.lock();
-            (cell.connection.clone(), cell.starting.clone())
+            (cell.hold.clone(), cell.starting.clone(), cell.life.phase)
         };
-        match connection {
+        match hold {
             // `attend` sees the end and tells the life.
-            Some(connection) => connection.begin_close(self.timing().stop),
+            Some(hold) => {
+                if matches!(phase, Phase::Stopping { then: Then::Retry }) {
+                    // It does not answer; the next attempt must not meet it again.
+                    hold.condemn();
+                }
+                hold.let_go(self.timing().stop);
+            }
             // `start` sees it.
             None => starting.cancel(),
         }

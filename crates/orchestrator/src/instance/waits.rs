@@ -31,8 +31,8 @@ impl Instance {
                     Action::Refuse(refusal) => return Err(self.refused(&cell, refusal)),
                     _ => {}
                 }
-                if let (Phase::Running { .. }, Some(connection)) = (cell.life.phase, &cell.connection) {
-                    let lease = Lease::new(self.clone(), connection.clone(), cell.generation, woke);
+                if let (Phase::Running { .. }, Some(hold)) = (cell.life.phase, &cell.hold) {
+                    let lease = Lease::new(self.clone(), hold.connection().clone(), cell.generation, woke);
                     drop(cell);
                     self.perform(effects);
                     return Ok(Some(lease));
