@@ -13,7 +13,10 @@ use dormouse_protocol::{
 };
 use dormouse_registry::{self as registry, Registry};
 use dormouse_routing::{Model, ModelChoice, ModelSettings, Router};
-use dormouse_storage::{Embedded, Memory, OpenError as StorageOpenError, Storage, StorageError};
+use dormouse_storage::{
+    ConfigSource, Embedded, FileSource, Memory, MirroredSource, OpenError as StorageOpenError, Storage,
+    StorageError,
+};
 use dormouse_types::Env;
 use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use tokio::sync::Mutex;
@@ -89,6 +92,7 @@ pub struct HubBuilder {
     space: Option<PathBuf>,
     config: Option<Config>,
     storage: Option<Arc<dyn Storage>>,
+    source: Option<Arc<dyn ConfigSource>>,
     launcher: Option<Arc<dyn Launcher>>,
     meter: Option<Meter>,
     model: Option<Arc<dyn Model>>,
@@ -117,6 +121,12 @@ impl HubBuilder {
     /// Where to remember, instead of what the settings say.
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
         self.storage = Some(storage);
+        self
+    }
+
+    /// Where the configured servers stand, instead of the space's `mcp.json`.
+    pub fn config_source(mut self, source: Arc<dyn ConfigSource>) -> Self {
+        self.source = Some(source);
         self
     }
 
@@ -198,6 +208,8 @@ impl HubBuilder {
         let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("dormouse"));
 
         let tokens = Tokens::open(storage.clone()).await.map_err(OpenError::Tokens)?;
+        tokens.follow_others();
+        let source = self.source.unwrap_or_else(|| config_source(&storage, &space));
         let registry = Registry::open(storage.clone()).await?;
         for observer in self.observers {
             observer::watch(observer, registry.events());
@@ -215,7 +227,6 @@ impl HubBuilder {
             space: space.root().to_owned(),
             state: space.state(),
             drop_folders: config.drop_folders.iter().map(|folder| space.root().join(folder)).collect(),
-            mcp_json: space.mcp_json(),
             timing: config.timing(),
             servers: config.overrides(),
             shared_env: model_env(&router).await,
@@ -226,6 +237,7 @@ impl HubBuilder {
         let orchestrator = Orchestrator::open(Parts {
             settings,
             storage: storage.clone(),
+            source,
             registry: registry.clone(),
             environments: environments.clone(),
             launcher,
@@ -247,13 +259,17 @@ impl HubBuilder {
     }
 }
 
-async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>, OpenError> {
+pub(crate) async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>, OpenError> {
     match config.storage.as_str() {
         "embedded" => Ok(Arc::new(Embedded::open(&space.state().join("hub.redb")).await?)),
         "memory" => Ok(Arc::new(Memory::default())),
         #[cfg(feature = "redis")]
         url if is_redis(url) => {
-            let settings = dormouse_storage::RedisSettings::new(url, SPACE_ID);
+            let settings = dormouse_storage::RedisSettings {
+                command_timeout: config.redis.timeout(),
+                replicas: config.redis.wait_for_replicas,
+                ..dormouse_storage::RedisSettings::new(url, config.redis.space_id.as_str())
+            };
             Ok(Arc::new(dormouse_storage::Redis::open(settings).await?))
         }
         other => Err(OpenError::Unknown {
@@ -265,9 +281,15 @@ async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>
     }
 }
 
-/// The name of the space on a Redis.
-#[cfg(feature = "redis")]
-const SPACE_ID: &str = "default";
+/// The space's `mcp.json`; where hubs share the storage, the document that all of them show in theirs.
+fn config_source(storage: &Arc<dyn Storage>, space: &Space) -> Arc<dyn ConfigSource> {
+    if storage.is_shared() {
+        let copy = space.state().join("mcp.json.shown");
+        Arc::new(MirroredSource::new(storage.clone(), space.mcp_json(), copy))
+    } else {
+        Arc::new(FileSource::new(space.mcp_json()))
+    }
+}
 
 #[cfg(feature = "redis")]
 const STORAGES: &str = "`embedded`, `memory` and addresses such as `redis://127.0.0.1:6379`";

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where the hub remembers: `embedded` or `memory`.
+    /// Where the hub remembers: `embedded`, `memory`, or the address of a Redis.
     pub storage: String,
+    /// How a Redis is used, if the storage is one.
+    pub redis: Redis,
     /// Which model chooses tools: `auto`, `none`, `ollama`, `ollama:NAME` or `openai:NAME`.
     pub model: String,
     /// The folders from which scripts are taken, relative to the space.
@@ -34,6 +36,18 @@ pub struct Config {
     pub http: Http,
     /// What is said about single servers, by name.
     pub servers: BTreeMap<String, ServerSection>,
+}
+
+/// How a Redis is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    /// The name of the space there: hubs with the same one share it. 1 to 100 of `A-Za-z0-9_-`.
+    pub space_id: String,
+    /// How long one command may take.
+    pub timeout_seconds: f64,
+    /// How many replicas of Redis must have a change before it counts as stored.
+    pub wait_for_replicas: u32,
 }
 
 /// Addresses of model servers.
@@ -140,6 +154,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             storage: "embedded".to_owned(),
+            redis: Redis::default(),
             model: "auto".to_owned(),
             drop_folders: vec![PathBuf::from("servers")],
             wake_ahead: true,
@@ -149,6 +164,19 @@ impl Default for Config {
             http: Http::default(),
             servers: BTreeMap::new(),
         }
+    }
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { space_id: "default".to_owned(), timeout_seconds: 2.0, wait_for_replicas: 0 }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Redis {
+    pub(crate) fn timeout(&self) -> Duration {
+        seconds(self.timeout_seconds)
     }
 }
 
@@ -251,6 +279,7 @@ impl Config {
             ("timing.stop_seconds", Some(self.timing.stop_seconds)),
             ("timing.idle_seconds", self.timing.idle_seconds.seconds()),
             ("models.timeout_seconds", Some(self.models.timeout_seconds)),
+            ("redis.timeout_seconds", Some(self.redis.timeout_seconds)),
         ];
         let servers = self.servers.iter().flat_map(|(name, said)| {
             [

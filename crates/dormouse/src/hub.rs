@@ -74,6 +74,8 @@ pub struct Health {
     pub attached: usize,
     /// Whether what is remembered can be reached.
     pub storage: StorageHealth,
+    /// Whether other hubs may share it, as in Redis.
+    pub shared: bool,
     /// The model that would be asked now.
     pub model: Option<String>,
 }
@@ -156,18 +158,26 @@ impl Hub {
         self.shared.tokens.clone()
     }
 
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.shared.storage
+    }
+
     /// How it fares.
     pub async fn health(&self) -> Health {
         let catalog = self.registry().snapshot();
-        let storage = match self.shared.storage.get(Table::Tokens, "").await {
-            Ok(_) => StorageHealth::Ok,
-            Err(error) => StorageHealth::Failing(error.to_string()),
+        let storage = match self.shared.storage.is_reachable() {
+            false => StorageHealth::Failing("it cannot be reached".to_owned()),
+            true => match self.shared.storage.get(Table::Tokens, "").await {
+                Ok(_) => StorageHealth::Ok,
+                Err(error) => StorageHealth::Failing(error.to_string()),
+            },
         };
         Health {
             servers: catalog.server_count(&Scope::Store),
             tools: catalog.tool_count(&Scope::Store),
             attached: self.shared.store.orchestrator().awake(),
             storage,
+            shared: self.shared.storage.is_shared(),
             model: self.shared.store.router().model_name().await,
         }
     }

@@ -12,10 +12,12 @@
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use dormouse_storage::{Storage, StorageError, Table, Write};
+use dormouse_storage::{FromOthers, Storage, StorageError, Table, Write};
 use dormouse_types::{Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tokio::sync::broadcast::error::RecvError;
+use tracing::warn;
 
 /// What every secret begins with, so that scanners for leaked secrets can find it.
 const PREFIX: &str = "dormouse_";
@@ -120,6 +122,28 @@ impl Tokens {
         Ok(Self { shared: Arc::new(Shared { storage, known, changing: tokio::sync::Mutex::new(()) }) })
     }
 
+    /// Takes up what other hubs on the same storage make and revoke, as long as somebody holds
+    /// these tokens.
+    pub(crate) fn follow_others(&self) {
+        let Some(mut feed) = self.shared.storage.feed() else { return };
+        let tokens = Arc::downgrade(&self.shared);
+        // Ends with the tokens or the storage; holds neither.
+        tokio::spawn(async move {
+            loop {
+                let concerns = match feed.recv().await {
+                    Ok(FromOthers::Written(tables)) => tables.contains(&Table::Tokens),
+                    Ok(FromOthers::Told(_)) => false,
+                    Ok(FromOthers::Missed) | Err(RecvError::Lagged(_)) => true,
+                    Err(RecvError::Closed) => return,
+                };
+                let Some(shared) = tokens.upgrade() else { return };
+                if concerns && let Err(error) = shared.reread().await {
+                    warn!(%error, "tokens that other hubs changed cannot be read");
+                }
+            }
+        });
+    }
+
     /// Makes a token and returns its secret, which is shown only here.
     ///
     /// # Errors
@@ -179,13 +203,19 @@ impl Tokens {
 
     async fn write(&self, change: Write) -> Result<(), TokenError> {
         self.shared.storage.write(vec![change]).await?;
-        let known = Arc::new(read(&*self.shared.storage).await?);
-        *self.shared.known.write().expect("nothing panics while it holds the tokens") = known;
-        Ok(())
+        Ok(self.shared.reread().await?)
     }
 
     fn known(&self) -> Arc<Vec<Known>> {
         self.shared.known.read().expect("nothing panics while it holds the tokens").clone()
+    }
+}
+
+impl Shared {
+    async fn reread(&self) -> Result<(), StorageError> {
+        let known = Arc::new(read(&*self.storage).await?);
+        *self.known.write().expect("nothing panics while it holds the tokens") = known;
+        Ok(())
     }
 }
 

@@ -75,6 +75,12 @@ impl Alerts {
         alert
     }
 
+    /// Keeps an alert that another hub on the same storage raised, under a number of this one.
+    pub(crate) fn of_another(&self, alert: &Alert) {
+        let Alert { id: _, level, title, message, server, at: _ } = alert.clone();
+        self.lock().add(server, Words { level, title, message });
+    }
+
     /// Raises an alert, unless its cause is known already.
     pub(crate) fn begin(&self, registry: &Registry, server: Option<ServerKey>, cause: Cause, words: Words) {
         let alert = {

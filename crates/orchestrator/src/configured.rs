@@ -1,17 +1,15 @@
 //! The servers of `mcp.json`: the store's, and those that agents configured for themselves.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use dormouse_storage::mcp_json::{EntryError, McpFile};
-use dormouse_types::{Scope, ServerConfig, ServerKey, chain};
+use dormouse_storage::{ConfigSource, SourceError};
+use dormouse_types::{Scope, ServerConfig, ServerKey, Timing, chain};
 use serde_json::{Map, Value, json};
 
 use crate::edit::{Edit, EditError, EditKind};
 use crate::finding::Finding;
-use crate::settings::Settings;
-
-/// How often an edit is made anew when somebody else saved the file meanwhile.
-const ATTEMPTS: usize = 5;
 
 /// What `mcp.json` says.
 #[derive(Debug, Default)]
@@ -29,14 +27,14 @@ pub(crate) struct ConfiguredServer {
 }
 
 impl Configured {
-    /// Reads the file. While it cannot be read as a whole, such as half written, the servers
-    /// stay as they were.
-    pub(crate) fn load(settings: &Settings, before: &Self) -> Self {
-        let finding = |problem: String| Finding { path: settings.mcp_json.clone(), problem };
-        match McpFile::load(&settings.mcp_json) {
+    /// Reads the configuration. While it cannot be read as a whole, such as half written, the
+    /// servers stay as they were.
+    pub(crate) async fn load(source: &dyn ConfigSource, timing: Timing, before: &Self) -> Self {
+        let finding = |problem: String| Finding { path: place(source), problem };
+        match read(source).await {
             Ok(file) => {
                 let servers = file.servers().iter().map(|(key, server)| {
-                    let config = server.config(settings.timing);
+                    let config = server.config(timing);
                     (key.clone(), ConfiguredServer { config, title: server.title.clone() })
                 });
                 Self {
@@ -52,25 +50,26 @@ impl Configured {
     }
 }
 
-/// Makes the edits, each by itself, and saves the file once.
-pub(crate) fn edit(settings: &Settings, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
-    let failed = |error: String| edits.iter().map(|_| Err(EditError::File(error.clone()))).collect();
-    let mut attempt = 1;
-    loop {
-        let mut file = match McpFile::load(&settings.mcp_json) {
-            Ok(file) => file,
-            Err(error) => return failed(chain(&error)),
-        };
-        let results: Vec<_> = edits.iter().map(|edit| made(&mut file, edit)).collect();
-        if results.iter().all(Result::is_err) {
-            return results;
-        }
-        match file.save(&settings.mcp_json) {
-            Ok(()) => return results,
-            // Somebody else saved it meanwhile: their edit stays, and ours is made on top.
-            Err(dormouse_storage::mcp_json::SaveError::Changed { .. }) if attempt < ATTEMPTS => attempt += 1,
-            Err(error) => return failed(chain(&error)),
-        }
+/// Where a finding about the configuration leads a person.
+fn place(source: &dyn ConfigSource) -> PathBuf {
+    source.file().map_or_else(|| PathBuf::from(source.describe()), Path::to_owned)
+}
+
+async fn read(source: &dyn ConfigSource) -> Result<McpFile, SourceError> {
+    match source.load().await? {
+        Some(text) => Ok(McpFile::read(&text)?),
+        None => Ok(McpFile::empty()),
+    }
+}
+
+/// Makes the edits, each by itself, and saves once.
+pub(crate) async fn edit(source: &dyn ConfigSource, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
+    let made = dormouse_storage::edit(source, |file| {
+        Ok::<_, SourceError>(edits.iter().map(|edit| made(file, edit)).collect())
+    });
+    match made.await {
+        Ok(results) => results,
+        Err(error) => edits.iter().map(|_| Err(EditError::File(chain(&error)))).collect(),
     }
 }
 
@@ -98,16 +97,16 @@ fn object(value: &Value) -> Result<&Map<String, Value>, EditError> {
     value.as_object().ok_or_else(|| EditError::Invalid("expected an object".to_owned()))
 }
 
-/// One entry as it stands in the file, variables not expanded.
-pub(crate) fn entry(settings: &Settings, server: &ServerKey) -> Result<Option<Value>, EditError> {
-    let file = McpFile::load(&settings.mcp_json).map_err(|error| EditError::File(chain(&error)))?;
+/// One entry as it is written, variables not expanded.
+pub(crate) async fn entry(source: &dyn ConfigSource, server: &ServerKey) -> Result<Option<Value>, EditError> {
+    let file = read(source).await.map_err(|error| EditError::File(chain(&error)))?;
     Ok(file.raw(server).map(Value::Object))
 }
 
-/// What a context configured, in the form of the file: the store's whole document, or an agent's
-/// own servers by their local names.
-pub(crate) fn document(settings: &Settings, scope: &Scope) -> Result<Value, EditError> {
-    let file = McpFile::load(&settings.mcp_json).map_err(|error| EditError::File(chain(&error)))?;
+/// What a context configured, in the form of `mcp.json`: the store's whole document, or an
+/// agent's own servers by their local names.
+pub(crate) async fn document(source: &dyn ConfigSource, scope: &Scope) -> Result<Value, EditError> {
+    let file = read(source).await.map_err(|error| EditError::File(chain(&error)))?;
     if *scope == Scope::Store {
         return serde_json::from_str(file.text()).map_err(|error| EditError::File(chain(&error)));
     }

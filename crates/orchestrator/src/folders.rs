@@ -54,22 +54,23 @@ impl Folders {
     }
 }
 
-/// Counts changes in the drop folders and of `mcp.json`, as long as the returned watcher lives.
+/// Counts changes in the drop folders and of `mcp.json`, if that is a file, as long as the returned watcher lives.
 ///
 /// # Errors
 /// When the system gives no watch, such as at a limit of inotify.
 pub(crate) fn watch_files(
     folders: &[PathBuf],
-    mcp_json: &Path,
+    mcp_json: Option<&Path>,
     changes: watch::Sender<u64>,
 ) -> Result<RecommendedWatcher, notify::Error> {
-    let file = mcp_json.to_owned();
+    let file = mcp_json.map(Path::to_owned);
     let scripts: Vec<PathBuf> = folders.to_vec();
     let mut watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
         let told = match event {
             Ok(event) if matches!(event.kind, EventKind::Access(_)) => false,
             Ok(event) => {
-                event.paths.is_empty() || event.paths.iter().any(|path| concerns(path, &scripts, &file))
+                event.paths.is_empty()
+                    || event.paths.iter().any(|path| concerns(path, &scripts, file.as_deref()))
             }
             // Events were lost: look at everything.
             Err(_) => true,
@@ -82,12 +83,12 @@ pub(crate) fn watch_files(
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     // The folder, not the file: editors replace a file by renaming another one over it.
-    if let Some(parent) = mcp_json.parent() {
+    if let Some(parent) = mcp_json.and_then(Path::parent) {
         watcher.watch(parent, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
 }
 
-fn concerns(path: &Path, folders: &[PathBuf], mcp_json: &Path) -> bool {
-    path == mcp_json || folders.iter().any(|folder| path.starts_with(folder))
+fn concerns(path: &Path, folders: &[PathBuf], mcp_json: Option<&Path>) -> bool {
+    Some(path) == mcp_json || folders.iter().any(|folder| path.starts_with(folder))
 }

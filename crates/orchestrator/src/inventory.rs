@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use dormouse_lifecycle::{Event as Step, Phase};
-use dormouse_registry::{Catalog, Entry, Registry};
+use dormouse_lifecycle::Event as Step;
+use dormouse_registry::Catalog;
 use dormouse_scan::Scanned;
-use dormouse_storage::{FromOthers, Storage, StorageError, Table, Write};
-use dormouse_types::{
-    AgentId, Event, FeatureSource, Launch, Origin, PrepareStep, Scope, ServerKey, ServerState, ServerStatus,
-    Timestamp, ToolKey, ToolSettings, Wanted, chain,
-};
+use dormouse_storage::{ConfigSource, FromOthers, Storage, StorageError, Table, Write};
+use dormouse_types::{AgentId, Event, Launch, Origin, Scope, ServerKey, ToolKey, ToolSettings, chain};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,9 +21,11 @@ use crate::error::{OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
 use crate::folders::{Folders, QUIET, Scripts};
 use crate::reconcile::{Live, Sources, source_of};
+use crate::replicas::{Replicas, heard_events};
 use crate::roster::Roster;
 use crate::said::{Said, ShareError, Shared, stored_key};
 use crate::settings::Settings;
+use crate::tuning::take_up_supervision;
 
 /// Something that the inventory is asked to do.
 #[derive(Debug)]
@@ -64,18 +62,21 @@ pub(crate) enum Say {
 /// The task's own state.
 #[derive(Debug)]
 pub(crate) struct Inventory {
-    settings: Arc<Settings>,
-    storage: Arc<dyn Storage>,
-    roster: Arc<Roster>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) storage: Arc<dyn Storage>,
+    source: Arc<dyn ConfigSource>,
+    pub(crate) roster: Arc<Roster>,
     folders: Option<Folders>,
     scripts: Scripts,
     registrations: BTreeMap<ServerKey, PathBuf>,
     configured: Configured,
     said: Said,
     live: Live,
+    /// The other hubs, where the storage is shared.
+    replicas: Option<Replicas>,
     findings: Arc<Mutex<Vec<Finding>>>,
     /// How many first contacts are under way.
-    contacts: watch::Sender<usize>,
+    pub(crate) contacts: watch::Sender<usize>,
 }
 
 impl Inventory {
@@ -83,6 +84,7 @@ impl Inventory {
     pub(crate) async fn open(
         settings: Arc<Settings>,
         storage: Arc<dyn Storage>,
+        source: Arc<dyn ConfigSource>,
         roster: Arc<Roster>,
         findings: Arc<Mutex<Vec<Finding>>>,
         contacts: watch::Sender<usize>,
@@ -94,11 +96,16 @@ impl Inventory {
         let registrations = registrations(&*storage).await?;
         let live = live(&*storage).await?;
         let said = Said::load(&*storage).await?;
-        roster.engine().registry.apply(said.since(&Said::default())).await.map_err(OpenError::Said)?;
+        said.apply(&roster.engine().registry, &Said::default()).await.map_err(OpenError::Said)?;
+        let replicas = match storage.is_shared() {
+            true => Some(Replicas::open(storage.clone(), &settings.state).await?),
+            false => None,
+        };
         let folders = Folders::open(settings.drop_folders.clone(), &settings.state);
         let mut inventory = Self {
             settings,
             storage,
+            source,
             roster,
             folders: Some(folders),
             scripts: Scripts::new(),
@@ -106,6 +113,7 @@ impl Inventory {
             configured: Configured::default(),
             said,
             live,
+            replicas,
             findings,
             contacts,
         };
@@ -122,6 +130,12 @@ impl Inventory {
         ending: CancellationToken,
     ) {
         let mut others = self.storage.feed();
+        let mut source = self.source.changes();
+        if let Some(replicas) = &self.replicas {
+            let engine = self.roster.engine();
+            let telling = replicas.tell(engine.registry.events(), ending.clone());
+            engine.tasks.spawn(telling);
+        }
         loop {
             tokio::select! {
                 () = ending.cancelled() => return,
@@ -134,6 +148,8 @@ impl Inventory {
                 }
                 Some(order) = orders.recv() => self.obey(order).await,
                 news = heard(&mut others) => self.follow(news).await,
+                () = changed(&mut source) => self.reread().await,
+                () = due(self.replicas.as_ref()) => self.show_scripts().await,
                 Ok(()) = changes.changed() => {
                     // An editor writes in several steps; wait until it is quiet.
                     while let Ok(Ok(())) = tokio::time::timeout(QUIET, changes.changed()).await {}
@@ -156,10 +172,10 @@ impl Inventory {
                 let _ = reply.send(self.say(say).await);
             }
             Order::Document { scope, reply } => {
-                let _ = reply.send(crate::configured::document(&self.settings, &scope));
+                let _ = reply.send(crate::configured::document(&*self.source, &scope).await);
             }
             Order::Entry { server, reply } => {
-                let _ = reply.send(crate::configured::entry(&self.settings, &server));
+                let _ = reply.send(crate::configured::entry(&*self.source, &server).await);
             }
             Order::Reset { scope, what, reply } => {
                 let _ = reply.send(self.reset(&scope, what).await);
@@ -198,19 +214,37 @@ impl Inventory {
 
     /// Reads what is configured and applies the difference.
     async fn reread(&mut self) {
-        self.configured = Configured::load(&self.settings, &self.configured);
+        self.configured = Configured::load(&*self.source, self.settings.timing, &self.configured).await;
         self.reconcile().await;
     }
 
-    /// Takes up what other hubs on the same storage wrote.
+    /// Takes up what other hubs on the same storage wrote and told.
     async fn follow(&mut self, news: FromOthers) {
         let written = match news {
-            FromOthers::Told(_) => return,
+            FromOthers::Told(told) => return self.hear(told),
             FromOthers::Written(tables) => tables,
-            FromOthers::Missed => Table::ALL.to_vec(),
+            FromOthers::Missed => {
+                // Not all of it may have been stored while the storage was away.
+                self.show_scripts().await;
+                self.configured =
+                    Configured::load(&*self.source, self.settings.timing, &self.configured).await;
+                Table::ALL.to_vec()
+            }
         };
         if let Err(error) = self.take_up(&written).await {
             warn!(%error, "what other hubs changed cannot be read");
+        }
+    }
+
+    fn hear(&self, told: Value) {
+        let engine = self.roster.engine();
+        for event in heard_events(told) {
+            if let Event::Elsewhere { event, .. } = &event
+                && let Event::Alert { alert } = &**event
+            {
+                engine.alerts.of_another(alert);
+            }
+            engine.registry.emit(event);
         }
     }
 
@@ -223,19 +257,38 @@ impl Inventory {
         }
         if written.contains(&Table::Assignments) || written.contains(&Table::ToolSettings) {
             let said = Said::load(&*self.storage).await?;
-            match self.roster.engine().registry.apply(said.since(&self.said)).await {
-                Ok(_) => self.said = said,
+            match said.apply(&self.roster.engine().registry, &self.said).await {
+                Ok(()) => self.said = said,
                 Err(error) => warn!(%error, "what another hub said of tools cannot be taken up"),
             }
         }
-        if written.contains(&Table::Documents) {
-            self.configured = Configured::load(&self.settings, &self.configured);
+        if written.contains(&Table::Settings) {
+            take_up_supervision(&*self.storage, &self.roster).await?;
+            for (server, wish) in self.roster.engine().wishes.take_up().await? {
+                if let Some(instance) = self.roster.known(&server) {
+                    instance.wish(wish);
+                }
+            }
         }
-        const OURS: [Table; 3] = [Table::Registrations, Table::LiveFeatures, Table::Documents];
+        if written.contains(&Table::Scripts)
+            && let Some(replicas) = &mut self.replicas
+        {
+            replicas.take_up().await?;
+        }
+        const OURS: [Table; 3] = [Table::Registrations, Table::LiveFeatures, Table::Scripts];
         if written.iter().any(|table| OURS.contains(table)) {
             self.reconcile().await;
         }
         Ok(())
+    }
+
+    /// Lets the other hubs know which scripts lie here.
+    async fn show_scripts(&mut self) {
+        let Some(replicas) = &mut self.replicas else { return };
+        let catalog = self.roster.engine().registry.snapshot();
+        if let Err(error) = replicas.show(&catalog).await {
+            warn!(%error, "other hubs are not told which scripts lie here");
+        }
     }
 
     fn sources<'a>(&'a self, catalog: &'a Catalog) -> Sources<'a> {
@@ -246,10 +299,11 @@ impl Inventory {
             registrations: &self.registrations,
             configured: &self.configured,
             live: &self.live,
+            others: self.replicas.as_ref().map(Replicas::others),
         }
     }
 
-    async fn reconcile(&self) {
+    async fn reconcile(&mut self) {
         let registry = &self.roster.engine().registry;
         let catalog = registry.snapshot();
         let mut desired = self.sources(&catalog).desired();
@@ -274,6 +328,7 @@ impl Inventory {
                 self.welcome(&entry);
             }
         }
+        self.show_scripts().await;
     }
 
     /// Takes what running servers said of themselves as the truth about their versions.
@@ -357,7 +412,7 @@ impl Inventory {
         };
         let free: Vec<Result<(), EditError>> = edits.iter().map(taken).collect();
         let allowed = edits.iter().zip(&free).filter(|(_, free)| free.is_ok()).map(|(edit, _)| edit.clone());
-        let mut done = crate::configured::edit(&self.settings, allowed.collect()).into_iter();
+        let mut done = crate::configured::edit(&*self.source, allowed.collect()).await.into_iter();
         let results = free.into_iter().map(|free| match free {
             Ok(()) => done.next().unwrap_or(Err(EditError::Ending)),
             refused => refused,
@@ -407,7 +462,7 @@ impl Inventory {
             .collect();
         let configured = gone.iter().filter(|entry| entry.config.origin == Origin::Configured);
         let edits = configured.map(|entry| Edit { server: entry.key.clone(), kind: EditKind::Remove });
-        for result in crate::configured::edit(&self.settings, edits.collect()) {
+        for result in crate::configured::edit(&*self.source, edits.collect()).await {
             result?;
         }
         for entry in gone.iter().filter(|entry| entry.config.origin == Origin::Registered) {
@@ -436,6 +491,9 @@ impl Inventory {
         let Some(entry) = registry.snapshot().get(&key).cloned() else {
             return Err(RemoveError::UnknownServer { server: key });
         };
+        if let (Launch::Elsewhere { .. }, Some(replicas)) = (&entry.config.launch, &mut self.replicas) {
+            replicas.forget(&key).await?;
+        }
         match entry.config.origin {
             Origin::Dropped => {}
             Origin::Registered => {
@@ -443,7 +501,7 @@ impl Inventory {
             }
             Origin::Configured => {
                 let edit = Edit { server: key.clone(), kind: EditKind::Remove };
-                for result in crate::configured::edit(&self.settings, vec![edit]) {
+                for result in crate::configured::edit(&*self.source, vec![edit]).await {
                     result.map_err(|error| RemoveError::Config(chain(&error)))?;
                 }
             }
@@ -493,5 +551,22 @@ async fn heard(others: &mut Option<broadcast::Receiver<FromOthers>>) -> FromOthe
             *others = None;
             std::future::pending().await
         }
+    }
+}
+
+/// The next change that a source of configuration tells of by itself; never, where it tells none.
+async fn changed(source: &mut Option<watch::Receiver<u64>>) {
+    let Some(changes) = source else { return std::future::pending().await };
+    if changes.changed().await.is_err() {
+        *source = None;
+        std::future::pending().await
+    }
+}
+
+/// When the other hubs should hear again that this one is there; never, where there are none.
+async fn due(replicas: Option<&Replicas>) {
+    match replicas {
+        Some(replicas) => replicas.due().await,
+        None => std::future::pending().await,
     }
 }

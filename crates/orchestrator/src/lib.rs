@@ -31,6 +31,7 @@ mod measure;
 mod orchestrator;
 mod probe;
 mod reconcile;
+mod replicas;
 mod roster;
 mod said;
 mod settings;
@@ -38,6 +39,7 @@ mod share;
 mod starter;
 mod supervision;
 mod tuning;
+mod welcome;
 mod wishes;
 
 pub use ask::AskError;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dormouse_lifecycle::{Phase, Supervision};
 use dormouse_protocol::{Connection, Environments, Launcher, Noise, RemoteClient};
 use dormouse_registry::Registry;
-use dormouse_storage::Storage;
+use dormouse_storage::{ConfigSource, Storage};
 use dormouse_types::{AgentId, BackChannel, Launch, NoBackChannel, Scope, ServerKey, ToolKey, ToolSettings};
 use notify::RecommendedWatcher;
 use opentelemetry::metrics::Meter;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub settings: Settings,
     /// What the hub remembers.
     pub storage: Arc<dyn Storage>,
+    /// Where the configured servers stand.
+    pub source: Arc<dyn ConfigSource>,
     /// Which servers exist.
     pub registry: Registry,
     /// Where Python environments are made.
@@ -86,7 +88,7 @@ impl Orchestrator {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
-        let Parts { settings, storage, registry, environments, launcher, remote, meter } = parts;
+        let Parts { settings, storage, source, registry, environments, launcher, remote, meter } = parts;
         let settings = Arc::new(settings);
         #[expect(
             clippy::disallowed_methods,
@@ -125,16 +127,21 @@ impl Orchestrator {
 
         // Watch first, then read: what changes in between is seen twice rather than never.
         let (changed, changes) = watch::channel(0);
-        let inventory =
-            Inventory::open(settings.clone(), storage, roster.clone(), Arc::clone(&findings), contacted);
+        let inventory = Inventory::open(
+            settings.clone(),
+            storage,
+            source.clone(),
+            roster.clone(),
+            Arc::clone(&findings),
+            contacted,
+        );
         std::fs::create_dir_all(&settings.space)
             .map_err(|source| OpenError::Folder { path: settings.space.clone(), source })?;
         for folder in &settings.drop_folders {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
         }
-        let watcher =
-            settings.watch.then(|| watch_files(&settings.drop_folders, &settings.mcp_json, changed));
+        let watcher = settings.watch.then(|| watch_files(&settings.drop_folders, source.file(), changed));
         let watcher = match watcher.transpose() {
             Ok(watcher) => watcher,
             Err(error) => {
@@ -145,7 +152,8 @@ impl Orchestrator {
         let inventory = inventory.await?;
         let (orders, ordered) = mpsc::channel(64);
         engine.tasks.spawn(inventory.run(ordered, learning, changes, engine.ending.clone()));
-        let shared = Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings, tuning };
+        let shared =
+            Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings, tuning };
         Ok(Self { shared: Arc::new(shared) })
     }
 

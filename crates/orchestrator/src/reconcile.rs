@@ -17,6 +17,7 @@ use dormouse_types::{
 use crate::configured::Configured;
 use crate::finding::Finding;
 use crate::folders::Scripts;
+use crate::replicas::ScriptOfAnother;
 use crate::settings::Settings;
 
 /// What a server said of itself, by the version that said it.
@@ -32,6 +33,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) registrations: &'a BTreeMap<ServerKey, PathBuf>,
     pub(crate) configured: &'a Configured,
     pub(crate) live: &'a Live,
+    /// Scripts that lie with other hubs, where there are some.
+    pub(crate) others: Option<&'a BTreeMap<ServerKey, ScriptOfAnother>>,
 }
 
 /// Which servers there should be, and what a person should know of the rest.
@@ -57,6 +60,7 @@ impl Sources<'_> {
                     self.script(&mut desired, key.clone(), path, scanned, Origin::Registered)
                 }
                 Some(Err(problem)) => desired.note(path, problem.clone()),
+                None if self.others.is_some_and(|others| others.contains_key(key)) => {}
                 None => desired.note(path, format!("registered as `{}`, but not there", key.name)),
             }
         }
@@ -76,7 +80,42 @@ impl Sources<'_> {
                 Err(problem) => desired.note(path, problem.clone()),
             }
         }
+        for (key, other) in self.others.into_iter().flatten() {
+            match desired.entries.get(key).map(|entry| (&entry.config.launch, &entry.content_hash)) {
+                None => drop(desired.entries.insert(key.clone(), self.elsewhere(key.clone(), other))),
+                Some((Launch::Script { path, .. }, ours)) if *ours != other.content_hash => {
+                    let path = path.clone();
+                    desired.note(&path, format!("another hub of this space has another `{}`", key.name));
+                }
+                Some(_) => {}
+            }
+        }
         desired
+    }
+
+    fn elsewhere(&self, key: ServerKey, other: &ScriptOfAnother) -> Entry {
+        let content_hash = other.content_hash.clone();
+        let mut config = ServerConfig {
+            launch: Launch::Elsewhere { content_hash: content_hash.clone() },
+            env: Env::default(),
+            wanted: Wanted::OnDemand,
+            timing: self.settings.timing,
+            limits: Limits::default(),
+            stateless: false,
+            origin: if other.registered { Origin::Registered } else { Origin::Dropped },
+        };
+        self.settings.apply(&key, &mut config);
+        let served = self.live.get(&content_hash);
+        Entry {
+            key,
+            config: Arc::new(config),
+            features: served.unwrap_or(&other.features).clone(),
+            source: if served.is_some() { FeatureSource::Live } else { FeatureSource::Static },
+            confidence: if served.is_some() { Confidence::Full } else { other.confidence.clone() },
+            drift: Arc::default(),
+            content_hash,
+            registered_at: Timestamp::now(),
+        }
     }
 
     fn script(&self, desired: &mut Desired, key: ServerKey, path: &Path, scanned: &Scanned, origin: Origin) {

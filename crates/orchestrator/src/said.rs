@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dormouse_registry::{ApplyError, Change};
+use dormouse_registry::{ApplyError, Change, Registry};
 use dormouse_storage::{Storage, StorageError, Table, Write, joined_key};
 use dormouse_types::{AgentId, Scope, ServerKey, ToolKey, ToolSettings};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,23 @@ impl Said {
         let said = self.tools.iter().filter(|(key, settings)| before.tools.get(*key) != Some(*settings));
         let said = said.map(|((scope, tool), said)| settings(scope, tool, said.clone()));
         gone.chain(come).chain(silent).chain(said).collect()
+    }
+
+    /// Lets a registry say so that says what was said before. What it refuses, such as a name that
+    /// two hubs gave at once, is left aside; the rest counts.
+    pub(crate) async fn apply(&self, registry: &Registry, before: &Self) -> Result<(), ApplyError> {
+        let changes = self.since(before);
+        if changes.is_empty() || registry.apply(changes.clone()).await.is_ok() {
+            return Ok(());
+        }
+        for change in changes {
+            match registry.apply(vec![change]).await {
+                Ok(_) => {}
+                Err(error @ (ApplyError::Storage(_) | ApplyError::Closed)) => return Err(error),
+                Err(error) => warn!(%error, "what was said of a tool or server is left aside"),
+            }
+        }
+        Ok(())
     }
 
     /// The records that lead from `before` to here.

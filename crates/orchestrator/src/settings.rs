@@ -14,8 +14,6 @@ pub struct Settings {
     pub state: PathBuf,
     /// Where scripts are taken from; the first one is the space's `servers/`.
     pub drop_folders: Vec<PathBuf>,
-    /// The file of configured servers.
-    pub mcp_json: PathBuf,
     /// Deadlines and linger where nothing else is said.
     pub timing: Timing,
     /// What is said about single servers.
@@ -24,7 +22,7 @@ pub struct Settings {
     pub shared_env: Env,
     /// Whether environments are made as soon as a script shows, or when a call needs them.
     pub prepare_ahead: bool,
-    /// Whether drop folders and `mcp.json` are watched.
+    /// Whether drop folders and the file of configured servers are watched.
     pub watch: bool,
 }
 

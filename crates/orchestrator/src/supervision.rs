@@ -1,9 +1,9 @@
-//! Supervision as a person sees it: thresholds, checks, wishes and alerts.
+//! Supervision as a person sees it: checks, wishes and alerts. The numbers are in `tuning`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_lifecycle::{Event as Step, Supervision};
+use dormouse_lifecycle::Event as Step;
 use dormouse_protocol::SignIns;
 use dormouse_registry::Entry;
 use dormouse_types::{
@@ -33,20 +33,6 @@ pub struct Check {
 }
 
 impl Orchestrator {
-    /// The thresholds and paces of supervision, as they are now.
-    pub fn supervision(&self) -> Supervision {
-        *self.engine().supervision.borrow()
-    }
-
-    /// Changes them; servers, back-offs and monitors follow at once. Where the values come from a
-    /// person, [`Supervision::patched`] checks their ranges.
-    pub fn set_supervision(&self, supervision: Supervision) {
-        self.engine().supervision.send_replace(supervision);
-        for instance in self.roster().all() {
-            instance.feed(Step::Retuned);
-        }
-    }
-
     /// Probes an attached server once, now. A dormant one is not woken.
     ///
     /// # Errors

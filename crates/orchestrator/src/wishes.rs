@@ -24,15 +24,21 @@ pub(crate) struct Wishes {
 
 impl Wishes {
     pub(crate) async fn open(storage: Arc<dyn Storage>) -> Result<Self, StorageError> {
-        let kept = storage.all(Table::Settings).await?.into_iter().filter_map(|(_, value)| {
-            let wish = value.get("wish")?;
-            let key: ServerKey = serde_json::from_value(wish.get("server")?.clone()).ok()?;
-            let wanted = wanted(wish.get("wanted")?.as_str()?)?;
-            let reason = wish.get("reason").and_then(|reason| reason.as_str()).map(str::to_owned);
-            Some((key, Wish { wanted, reason }))
-        });
-        let all = Mutex::new(kept.collect());
+        let all = Mutex::new(read(&*storage).await?);
         Ok(Self { storage, all })
+    }
+
+    /// Takes up what other hubs stored; gives what is new.
+    pub(crate) async fn take_up(&self) -> Result<Vec<(ServerKey, Option<Wish>)>, StorageError> {
+        let now = read(&*self.storage).await?;
+        let mut all = self.lock();
+        let gone =
+            all.keys().filter(|server| !now.contains_key(*server)).map(|server| (server.clone(), None));
+        let come = now.iter().filter(|(server, wish)| all.get(*server) != Some(*wish));
+        let come = come.map(|(server, wish)| (server.clone(), Some(wish.clone())));
+        let new = gone.chain(come).collect();
+        *all = now;
+        Ok(new)
     }
 
     pub(crate) fn of(&self, server: &ServerKey) -> Option<Wish> {
@@ -61,6 +67,17 @@ impl Wishes {
     fn lock(&self) -> MutexGuard<'_, HashMap<ServerKey, Wish>> {
         self.all.lock().expect("nothing panics while it holds the wishes")
     }
+}
+
+async fn read(storage: &dyn Storage) -> Result<HashMap<ServerKey, Wish>, StorageError> {
+    let kept = storage.all(Table::Settings).await?.into_iter().filter_map(|(_, value)| {
+        let wish = value.get("wish")?;
+        let key: ServerKey = serde_json::from_value(wish.get("server")?.clone()).ok()?;
+        let wanted = wanted(wish.get("wanted")?.as_str()?)?;
+        let reason = wish.get("reason").and_then(|reason| reason.as_str()).map(str::to_owned);
+        Some((key, Wish { wanted, reason }))
+    });
+    Ok(kept.collect())
 }
 
 fn stored(server: &ServerKey) -> String {

@@ -172,7 +172,7 @@ impl ConfigSource for FileSource {
 }
 
 /// Runs what waits for a disk.
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("reading and writing do not panic")
 }
 

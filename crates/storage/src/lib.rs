@@ -19,6 +19,7 @@ mod key;
 pub mod mcp_json;
 pub mod mcpstore;
 mod memory;
+mod mirrored;
 #[cfg(feature = "redis")]
 mod redis;
 mod storage;
@@ -29,6 +30,7 @@ pub use dump::{DumpError, Dumped, dump, load, migrate};
 pub use embedded::{Embedded, OpenError};
 pub use key::joined_key;
 pub use memory::Memory;
+pub use mirrored::MirroredSource;
 #[cfg(feature = "redis")]
 pub use redis::{OpenError as RedisOpenError, Redis, RedisSettings};
 pub use storage::{ConversationKey, Fence, FromOthers, MESSAGES_KEPT, Storage, StorageError, Table, Write};

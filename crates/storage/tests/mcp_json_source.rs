@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use dormouse_storage::mcp_json::{LoadError, McpFile, McpLaunch, McpServer};
 use dormouse_storage::{
-    ConfigSource, DocumentSource, FileSource, Memory, SourceError, Storage, Table, Write, edit,
+    ConfigSource, DocumentSource, FileSource, Memory, MirroredSource, SourceError, Storage, Table, Write,
+    edit,
 };
 use dormouse_types::ServerKey;
 use serde_json::json;
@@ -163,4 +164,66 @@ async fn failed_change_saves_nothing() {
     .await;
     assert!(matches!(refused, Err(SourceError::ReadOnly)));
     assert_eq!(source.load().await.unwrap(), None);
+}
+
+/// A hub's folder on a shared storage.
+fn mirrored(storage: &Arc<dyn Storage>, folder: &Path) -> MirroredSource {
+    MirroredSource::new(storage.clone(), folder.join("mcp.json"), folder.join("copy"))
+}
+
+fn written(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("mcp.json")).unwrap()
+}
+
+async fn names(source: &dyn ConfigSource) -> Vec<String> {
+    let file = McpFile::read(&source.load().await.unwrap().unwrap()).unwrap();
+    file.entries().map(|(key, _)| key.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn the_first_file_is_taken_in_and_the_others_show_it() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(one.path().join("mcp.json"), r#"{"mcpServers":{"a":{"command":"x"}},"theirs":1}"#)
+        .unwrap();
+    std::fs::write(other.path().join("mcp.json"), r#"{"mcpServers":{"lone":{"command":"x"}}}"#).unwrap();
+    assert_eq!(names(&mirrored(&storage, one.path())).await, ["a"]);
+    assert_eq!(names(&mirrored(&storage, other.path())).await, ["a"]);
+    assert_eq!(written(one.path()), written(other.path()));
+    assert!(written(other.path()).contains("theirs"));
+    let kept = std::fs::read_to_string(other.path().join("mcp.json.bak")).unwrap();
+    assert!(kept.contains("lone"));
+}
+
+#[tokio::test]
+async fn hands_and_hubs_at_once_lose_no_entry() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (mirrored(&storage, one.path()), mirrored(&storage, other.path()));
+    for name in ["a", "b"] {
+        add(&first, name).await.unwrap();
+    }
+    assert_eq!(names(&second).await, ["a", "b"]);
+    // A hand takes one out and puts one in, while another hub adds one.
+    let by_hand = written(one.path()).replace("\"a\"", "\"hand\"");
+    std::fs::write(one.path().join("mcp.json"), by_hand).unwrap();
+    add(&second, "c").await.unwrap();
+    // A restart knows as well what was changed by hand.
+    let again = mirrored(&storage, one.path());
+    assert_eq!(names(&again).await, ["b", "c", "hand"]);
+    assert_eq!(names(&second).await, ["b", "c", "hand"]);
+    assert_eq!(written(one.path()), written(other.path()));
+}
+
+#[tokio::test]
+async fn a_half_written_file_is_neither_taken_over_nor_lost() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+    let folder = tempfile::tempdir().unwrap();
+    let source = mirrored(&storage, folder.path());
+    add(&source, "a").await.unwrap();
+    std::fs::write(folder.path().join("mcp.json"), "{\"mcpServers\": {").unwrap();
+    assert!(matches!(source.load().await, Err(SourceError::Content(_))));
+    assert_eq!(written(folder.path()), "{\"mcpServers\": {");
+    std::fs::write(folder.path().join("mcp.json"), "{\"mcpServers\": {}}").unwrap();
+    assert_eq!(names(&source).await, [""; 0]);
 }

@@ -15,7 +15,7 @@ pub struct HealthReport {
     pub servers: usize,
     /// Their tools.
     pub tools: usize,
-    /// `ok`, `error` or `unused`.
+    /// `ok`, or `error` when the Redis that hubs share cannot be reached; `unused` without one.
     #[schema(example = "unused")]
     pub redis: String,
     /// Servers that have a process, in all contexts.
@@ -42,7 +42,7 @@ impl HealthReport {
             status: status.to_owned(),
             servers,
             tools,
-            redis: "unused".to_owned(),
+            redis: if health.shared { storage } else { "unused" }.to_owned(),
             attached: health.attached,
             connecting,
             storage: storage.to_owned(),

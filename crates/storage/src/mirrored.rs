@@ -1,0 +1,153 @@
+//! A configuration that several hubs share, with a file beside each of them.
+//!
+//! The document in the storage is what counts. The file is taken in once, when there is no document
+//! yet; from then on it shows what the document says, and what a person changes in it is carried
+//! over into the document, entry by entry.
+//!
+//! # Invariants
+//!
+//! * What a person wrote is carried over or stands in `….bak`; nothing of it is lost unseen.
+//! * An entry that nobody changed in this file is never taken back to an older state by it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, watch};
+use tracing::warn;
+
+use crate::Storage;
+use crate::config_source::{ConfigSource, DocumentSource, SourceError, edit, off_the_runtime};
+use crate::mcp_json::{Backup, LoadError, McpFile, SaveError, read_file, replace_if};
+
+/// The shared document of a storage, with a file that shows it.
+#[derive(Debug)]
+pub struct MirroredSource {
+    document: DocumentSource,
+    file: PathBuf,
+    /// What the file was when it last agreed with the document: so a hand's change can be told
+    /// from an old state, also after a restart.
+    base: PathBuf,
+    /// One look at both at a time.
+    turn: Mutex<()>,
+}
+
+impl MirroredSource {
+    /// The document of a storage with a file, and a place for a copy that only the hub uses.
+    /// Listens to other hubs from now on, and so needs a runtime.
+    pub fn new(storage: Arc<dyn Storage>, file: impl Into<PathBuf>, base: impl Into<PathBuf>) -> Self {
+        let document = DocumentSource::new(storage);
+        Self { document, file: file.into(), base: base.into(), turn: Mutex::new(()) }
+    }
+
+    /// Brings both to one text, and gives it.
+    async fn agree(&self) -> Result<Option<String>, SourceError> {
+        let _turn = self.turn.lock().await;
+        let (file, base) = (self.file.clone(), self.base.clone());
+        let read = move || Ok::<_, LoadError>((read_file(&file)?, read_file(&base)?));
+        let (shown, base) = off_the_runtime(read).await?;
+        if let Some(shown) = &shown {
+            self.carry_over(shown, base.as_deref()).await?;
+        }
+        let Some(shared) = self.document.load().await? else { return Ok(None) };
+        let (file, copy) = (self.file.clone(), self.base.clone());
+        let text = shared.clone();
+        let shown_now = off_the_runtime(move || show(&file, shown.as_deref(), &copy, base.as_deref(), &text));
+        match shown_now.await {
+            // A person is faster; the watch brings us here again.
+            Ok(()) | Err(SaveError::Changed { .. }) => {}
+            Err(error) => warn!(%error, "mcp.json does not show the shared configuration"),
+        }
+        Ok(Some(shared))
+    }
+
+    /// Takes what a person wrote into the file over into the document.
+    async fn carry_over(&self, shown: &str, base: Option<&str>) -> Result<(), SourceError> {
+        if base == Some(shown) {
+            return Ok(());
+        }
+        let by_hand = McpFile::read(shown)?;
+        let shared = self.document.load().await?;
+        if shared.as_deref() == Some(shown) {
+            return Ok(());
+        }
+        // Nobody else changed it meanwhile; or nobody has one yet, and the first hub brings its own.
+        if shared.as_deref() == base {
+            match self.document.save(base, shown).await {
+                Err(SourceError::Changed) => {}
+                result => return result,
+            }
+        }
+        let Some(base) = base else {
+            warn!("mcp.json is not taken in, since other hubs share one already; it is kept as mcp.json.bak");
+            return Ok(());
+        };
+        let base = McpFile::read(base)?;
+        edit(&self.document, |document| {
+            merge(&base, &by_hand, document);
+            Ok::<_, SourceError>(())
+        })
+        .await
+    }
+}
+
+/// Makes in a document what was changed between two texts, entry by entry.
+fn merge(base: &McpFile, by_hand: &McpFile, document: &mut McpFile) {
+    for (key, _) in by_hand.entries() {
+        let Some(entry) = by_hand.raw(key) else { continue };
+        if base.raw(key).as_ref() != Some(&entry)
+            && let Err(error) = document.put_raw(key, &entry)
+        {
+            warn!(server = %key, %error, "its entry in mcp.json is not taken over");
+        }
+    }
+    let gone: Vec<_> = base.entries().map(|(key, _)| key).filter(|key| !by_hand.contains(key)).collect();
+    for key in gone {
+        document.remove(key);
+    }
+}
+
+/// Lets the file show a text, and notes that it does.
+fn show(
+    file: &Path,
+    shown: Option<&str>,
+    copy: &Path,
+    base: Option<&str>,
+    text: &str,
+) -> Result<(), SaveError> {
+    if shown != Some(text) {
+        replace_if(file, shown, text, Backup::Bak)?;
+    }
+    if base != Some(text) {
+        replace_if(copy, base, text, Backup::None)?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl ConfigSource for MirroredSource {
+    async fn load(&self) -> Result<Option<String>, SourceError> {
+        self.agree().await
+    }
+
+    async fn save(&self, before: Option<&str>, text: &str) -> Result<(), SourceError> {
+        self.document.save(before, text).await?;
+        // It is saved; the file follows as soon as it can.
+        if let Err(error) = self.agree().await {
+            warn!(%error, "mcp.json does not show the shared configuration");
+        }
+        Ok(())
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        self.document.changes()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.file)
+    }
+
+    fn describe(&self) -> String {
+        format!("{}, shown in {}", self.document.describe(), self.file.display())
+    }
+}
