@@ -60,10 +60,17 @@ const TYPES: &str = "dormouse-types";
 /// These may import anything of ours and from outside; they build nothing that ships.
 const FREE: &[&str] = &["dormouse-testing", "dormouse-tests", "xtask"];
 
-/// Who may test with `dormouse-testing`: those above `context`, and storage for its real Redis.
-/// The fixtures import nothing of ours, so that no circle can come of it.
-const TESTED_WITH_FIXTURES: &[&str] =
-    &["dormouse-storage", "dormouse", "dormouse-gateway", "dormouse-http", "dormouse-cli"];
+/// Who may test with `dormouse-testing`: those above `context`, storage for its real Redis, and
+/// protocol for its real servers at URLs. The fixtures import nothing of ours, so that no circle
+/// can come of it.
+const TESTED_WITH_FIXTURES: &[&str] = &[
+    "dormouse-protocol",
+    "dormouse-storage",
+    "dormouse",
+    "dormouse-gateway",
+    "dormouse-http",
+    "dormouse-cli",
+];
 
 /// Where an outside crate may be imported, dev-dependencies excepted.
 enum Home {

@@ -1,7 +1,8 @@
-//! Fixtures for tests: spaces, MCP servers that misbehave on request, scripted models, and a
-//! look at the processes that are left.
+//! Fixtures for tests: spaces, MCP servers that misbehave on request, servers at URLs and where to
+//! sign in for them, scripted models, and a look at the processes that are left.
 //!
-//! A dev-dependency only, of the crates above `context` and of `tests/`.
+//! A dev-dependency only, of the crates above `context`, of storage and protocol for their real
+//! servers, and of `tests/`.
 //!
 //! # Invariants
 //!
@@ -12,19 +13,30 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
+pub mod browser;
+mod certificates;
 mod double;
+mod examples;
 mod fixture;
+mod http_server;
+pub mod office;
 mod ollama;
 mod openai;
 mod process;
+mod proxy;
 mod redis;
+pub mod scripted;
 pub mod scripts;
 mod space;
 
+pub use certificates::Certificates;
 pub use double::{Recorded, Reply};
+pub use examples::run_examples;
 pub use fixture::{Fixture, python};
+pub use http_server::{HttpServer, environment};
 pub use ollama::OllamaDouble;
 pub use openai::OpenAiDouble;
 pub use process::{Process, descendants_of, none_left, processes_with_mark};
+pub use proxy::Proxy;
 pub use redis::{RedisCluster, RedisServer};
 pub use space::Space;

@@ -4,23 +4,7 @@
 //! `mcp`, which takes some ten seconds to build and is then shared.
 
 /// The example of the seed: one tool, `greet(name)`.
-pub const GREET: &str = r#"# /// script
-# dependencies = ["mcp>=2"]
-# ///
-from mcp.server import MCPServer
-
-mcp = MCPServer("greet")
-
-
-@mcp.tool()
-def greet(name: str) -> str:
-    """Greets a person by name."""
-    return f"Hello, {name}!"
-
-
-if __name__ == "__main__":
-    mcp.run()
-"#;
+pub const GREET: &str = include_str!("../../dormouse/examples/support/greet.py");
 
 /// Two tools and a tool error: `add(a, b)`, `divide(a, b)`.
 pub const ARITHMETIC: &str = r#"# /// script

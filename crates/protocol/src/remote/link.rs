@@ -233,9 +233,7 @@ impl Link {
         match kind.as_str() {
             "application/json" => {
                 let body = whole(response).await?;
-                let message = handshake::parse(&body)?;
-                self.learn(lists_tools, &message);
-                if self.deliver(id, message, &body, Stream::Answering(ticket)).await {
+                if self.take(id, &body, ticket, lists_tools).await? {
                     return Ok(());
                 }
                 Err(CallError::Unreadable { why: "the JSON that came is not the answer".to_owned() })
@@ -265,9 +263,7 @@ impl Link {
                         if event.data.is_empty() {
                             continue;
                         }
-                        let message = handshake::parse(&event.data)?;
-                        self.learn(lists_tools, &message);
-                        if self.deliver(id, message, &event.data, Stream::Answering(ticket)).await {
+                        if self.take(id, &event.data, ticket, lists_tools).await? {
                             let _ = tokio::time::timeout(TO_END, async {
                                 while let Ok(Some(_)) = events.next().await {}
                             })
@@ -285,6 +281,19 @@ impl Link {
             // A server may end a stream that it has numbered, and go on where it is asked to.
             events = self.resume(&mut place, ended).await?;
         }
+    }
+
+    /// Takes one message on the way to the answer of a request. Whether it was the answer.
+    async fn take(
+        &self,
+        id: &RequestId,
+        text: &[u8],
+        ticket: Option<&Arc<Ticket>>,
+        lists_tools: bool,
+    ) -> Result<bool, CallError> {
+        let message = handshake::parse(text)?;
+        self.learn(lists_tools, &message);
+        Ok(self.deliver(id, message, text, Stream::Answering(ticket)).await)
     }
 
     async fn resume(&self, place: &mut Place, ended: CallError) -> Result<Events, CallError> {

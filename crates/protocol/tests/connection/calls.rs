@@ -7,7 +7,8 @@ use dormouse_protocol::{CallError, Exit};
 use dormouse_types::{BackChannel, CallEvent, Outcome};
 use serde_json::{Value, json};
 
-use crate::support::{LONG, Listener, arguments, keeper, lives, nobody, open, text, tool, until};
+use crate::shared::{LONG, Listener, arguments, nobody, text, tool};
+use crate::support::{keeper, lives, open, until};
 
 #[tokio::test]
 async fn a_server_is_launched_listed_called_and_closed() {

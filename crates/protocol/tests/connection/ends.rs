@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use dormouse_protocol::{Connection, Direct, Exit, Keeper, KeeperError, LaunchError, Launcher};
 use serde_json::json;
 
-use crate::support::{LONG, children, keeper, lives, open, python, server, text, until, written_pids};
+use crate::shared::{LONG, text};
+use crate::support::{children, keeper, lives, open, python, server, until, written_pids};
 
 const GRACE: Duration = Duration::from_secs(20);
 

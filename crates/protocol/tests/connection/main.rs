@@ -4,5 +4,7 @@
 
 mod calls;
 mod ends;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod starts;
 mod support;

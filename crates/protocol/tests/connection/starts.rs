@@ -8,9 +8,8 @@ use dormouse_protocol::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{
-    LONG, children, keeper, lives, open, open_error, python, server, text, until, written_pids,
-};
+use crate::shared::{LONG, text};
+use crate::support::{children, keeper, lives, open, open_error, python, server, until, written_pids};
 
 /// Short, for starts that hang; long enough for a Python to come up on a loaded machine.
 const SHORT: Duration = Duration::from_secs(6);

@@ -1,16 +1,12 @@
-//! What the tests of this crate share: the fixture server, and looking at real processes.
+//! The fixture server on pipes, and looking at real processes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use dormouse_protocol::{Connection, Keeper, Program, StartError, allowed_env};
-use dormouse_types::{Arguments, BackChannel, CallEvent, NoBackChannel, PeerAnswer, PeerRequest, ToolName};
-use serde_json::Value;
 
-/// Long enough for a loaded machine; no test waits for it unless it fails.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+use crate::shared::LONG;
 
 /// The interpreter itself; what `PATH` names may be a shell script that looks for one.
 pub(crate) fn python() -> PathBuf {
@@ -43,46 +39,6 @@ pub(crate) async fn open(keeper: &Keeper, args: &[&str]) -> Connection {
 
 pub(crate) async fn open_error(keeper: &Keeper, args: &[&str], deadline: Duration) -> StartError {
     Connection::open(keeper, &server(args), deadline).await.unwrap_err()
-}
-
-pub(crate) fn tool(name: &str) -> ToolName {
-    ToolName::try_new(name).unwrap()
-}
-
-pub(crate) fn arguments(value: Value) -> Arguments {
-    value.as_object().unwrap().clone()
-}
-
-pub(crate) fn nobody() -> Arc<dyn BackChannel> {
-    Arc::new(NoBackChannel)
-}
-
-/// Calls a tool and gives its text.
-pub(crate) async fn text(connection: &Connection, name: &str, args: Value) -> String {
-    connection.call(&tool(name), &arguments(args), LONG, &nobody()).await.unwrap().text()
-}
-
-/// A caller who writes down what comes, and answers questions.
-#[derive(Debug, Default)]
-pub(crate) struct Listener {
-    pub(crate) events: Mutex<Vec<CallEvent>>,
-    pub(crate) questions: Mutex<Vec<PeerRequest>>,
-    pub(crate) answer: Option<Value>,
-}
-
-#[async_trait]
-impl BackChannel for Listener {
-    fn notify(&self, event: CallEvent) {
-        self.events.lock().unwrap().push(event);
-    }
-
-    async fn ask(&self, request: PeerRequest) -> PeerAnswer {
-        self.questions.lock().unwrap().push(request);
-        match &self.answer {
-            Some(answer) => PeerAnswer::Result(answer.clone()),
-            None => PeerAnswer::Unsupported,
-        }
-    }
 }
 
 /// Whether a process is there and not dead, be it reaped (`X` while it is) or not.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use dormouse_protocol::{SignInError, SignInState};
+use dormouse_testing::browser::{browse, get};
+use dormouse_testing::office::{Habits, Office};
 use dormouse_types::Auth;
 
-use crate::office::{Habits, Office};
-use crate::support::{Space, browse, get, hub, person, state_of, way_back};
+use crate::support::{Space, hub, person, state_of, way_back};
 
 #[tokio::test]
 async fn a_person_signs_in_and_the_resource_opens() {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use dormouse_protocol::{
     Connection, Endpoint, RemoteClient, RemoteSettings, SignInError, SignIns, StartError, StartFault,
 };
+use dormouse_testing::office::{Habits, Office};
 use dormouse_types::{BackChannel, Env, NoBackChannel, RemoteTransport, ToolName};
 use serde_json::json;
 
-use crate::office::{Habits, Office};
 use crate::support::{Space, hub, person};
 
 const LONG: Duration = Duration::from_secs(60);

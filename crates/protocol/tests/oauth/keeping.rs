@@ -3,10 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 
 use dormouse_protocol::{KeptIn, SignInError, SignInState};
+use dormouse_testing::browser::browse;
+use dormouse_testing::office::{Habits, Office};
 use dormouse_types::Auth;
 
-use crate::office::{Habits, Office};
-use crate::support::{Space, browse, hub, person};
+use crate::support::{Space, hub, person};
 
 #[tokio::test]
 async fn only_the_owner_can_read_what_is_kept() {

@@ -1,20 +1,20 @@
-//! Sign-ins in a real keyring: gnome-keyring on a D-Bus of its own, where both are installed.
+//! Sign-ins in a real keyring: gnome-keyring on a D-Bus of its own.
 
 use std::process::{Command, Stdio};
 
 use dormouse_protocol::{KeptIn, RemoteClient, RemoteSettings, SignIns};
+use dormouse_testing::browser::browse;
+use dormouse_testing::office::{Habits, Office};
 
-use crate::office::{Habits, Office};
-use crate::support::{browse, person};
+use crate::support::person;
 
 #[test]
 fn a_keyring_is_preferred_to_a_file() {
-    let there = |program: &str| {
-        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    };
-    if !there("dbus-run-session") || !there("gnome-keyring-daemon") {
-        eprintln!("not run: it needs dbus-run-session and gnome-keyring-daemon");
-        return;
+    for program in ["dbus-run-session", "gnome-keyring-daemon"] {
+        let mut asked = Command::new(program);
+        asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        let there = asked.status().is_ok();
+        assert!(there, "this test needs {program}: run `apt-get install dbus gnome-keyring`");
     }
     let home = tempfile::tempdir().unwrap();
     // The variable that leads to the bus has to be there before the process is.

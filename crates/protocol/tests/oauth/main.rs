@@ -8,6 +8,5 @@ mod connecting;
 mod keeping;
 #[cfg(feature = "keyring")]
 mod keyring;
-mod office;
 mod renewing;
 mod support;

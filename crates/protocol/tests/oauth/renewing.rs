@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_protocol::{SignInError, SignInState, Signer};
+use dormouse_testing::office::{Habits, Office};
 use dormouse_types::Auth;
 
-use crate::office::{Habits, Office};
 use crate::support::{Space, hub, person};
 
 /// A token of one second: its renewal is due after three quarters of that.

@@ -11,12 +11,12 @@ use dormouse_protocol::{
     CallError, Connection, Exit, Phase, Proxies, RemoteClient, RemoteSettings, SignInError, Signer,
     StartFault,
 };
+use dormouse_testing::scripted::{Asked, Scripted, events, page};
 use dormouse_types::{BackChannel, CallEvent, CallResult, Outcome, RemoteTransport};
 use serde_json::{Value, json};
 
-use crate::support::{
-    Asked, LONG, Listener, Scripted, arguments, endpoint, events, nobody, open, open_error, page, tool,
-};
+use crate::shared::{LONG, Listener, arguments, nobody, tool};
+use crate::support::{At, endpoint, open, open_error};
 
 async fn call(server: &Scripted) -> Result<CallResult, CallError> {
     let connection = open(&server.endpoint()).await;

@@ -5,4 +5,6 @@
 
 mod bad;
 mod real;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod support;

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_protocol::{CallError, Exit};
+use dormouse_testing::HttpServer;
 use dormouse_types::{BackChannel, CallEvent, Outcome};
 use serde_json::json;
 
-use crate::support::{LONG, Listener, Served, arguments, nobody, open, text, tool};
+use crate::shared::{LONG, Listener, arguments, nobody, text, tool};
+use crate::support::{At, open};
 
 /// Everything that a connection can do, with one server.
 async fn check(env: &str, transport: &'static str) {
-    let Some(served) = Served::start(env, transport) else { return };
+    let served = HttpServer::start(env, transport);
     let connection = open(&served.endpoint()).await;
     let features = connection.features();
     assert_eq!(features.title.as_deref(), Some("A fixture"));
@@ -93,7 +95,7 @@ async fn a_server_of_2024_11_05_is_spoken_to() {
 
 #[tokio::test]
 async fn a_server_that_is_killed_ends_a_connection_over_events() {
-    let Some(served) = Served::start("mcp1", "sse") else { return };
+    let served = HttpServer::start("mcp1", "sse");
     let connection = open(&served.endpoint()).await;
     let call = tokio::spawn({
         let connection = connection.clone();
@@ -108,7 +110,7 @@ async fn a_server_that_is_killed_ends_a_connection_over_events() {
 
 #[tokio::test]
 async fn a_server_that_is_killed_leaves_the_outcome_unknown() {
-    let Some(served) = Served::start("mcp2", "streamable") else { return };
+    let served = HttpServer::start("mcp2", "streamable");
     let connection = open(&served.endpoint()).await;
     let listener = Arc::new(Listener::default());
     let call = tokio::spawn({

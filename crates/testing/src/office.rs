@@ -16,17 +16,20 @@ use url::Url;
 type Fields = HashMap<String, String>;
 
 /// How the server behaves.
-#[derive(Clone)]
-pub(crate) struct Habits {
-    pub(crate) lifetime: Duration,
-    pub(crate) registers: bool,
-    pub(crate) denies: bool,
+#[derive(Debug, Clone)]
+pub struct Habits {
+    /// Of an access token.
+    pub lifetime: Duration,
+    /// Whether it takes clients by itself.
+    pub registers: bool,
+    /// Whether the person says no.
+    pub denies: bool,
     /// Which scope the resource wants, if any.
-    pub(crate) wants: Option<&'static str>,
+    pub wants: Option<&'static str>,
     /// The token endpoint answers only by 503.
-    pub(crate) is_down: bool,
+    pub is_down: bool,
     /// Where the metadata says that tokens are; `None` is the true place.
-    pub(crate) token_endpoint: Option<String>,
+    pub token_endpoint: Option<String>,
 }
 
 impl Default for Habits {
@@ -42,8 +45,9 @@ impl Default for Habits {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct Books {
+/// What it remembers.
+#[derive(Debug, Default)]
+pub struct Books {
     clients: HashMap<String, Vec<String>>,
     codes: HashMap<String, Fields>,
     /// Access tokens with their end and scopes.
@@ -51,19 +55,27 @@ pub(crate) struct Books {
     /// Refresh tokens with their scopes; each counts once.
     refresh: HashMap<String, String>,
     used: HashSet<String>,
-    pub(crate) refreshed: usize,
-    pub(crate) exchanged: usize,
-    pub(crate) registered: usize,
-    pub(crate) resources: HashSet<String>,
+    /// How many tokens were refreshed.
+    pub refreshed: usize,
+    /// How many codes and secrets were exchanged for tokens.
+    pub exchanged: usize,
+    /// How many clients were registered.
+    pub registered: usize,
+    /// For which servers tokens were asked.
+    pub resources: HashSet<String>,
     next: u64,
 }
 
-pub(crate) struct Office {
-    pub(crate) url: Url,
+/// The two of them. They end with this value.
+#[derive(Debug)]
+pub struct Office {
+    /// The address of the protected server.
+    pub url: Url,
     inner: Arc<Inner>,
     task: tokio::task::JoinHandle<()>,
 }
 
+#[derive(Debug)]
 struct Inner {
     base: String,
     habits: Mutex<Habits>,
@@ -77,7 +89,8 @@ impl Drop for Office {
 }
 
 impl Office {
-    pub(crate) async fn open(habits: Habits) -> Self {
+    /// Begins to listen.
+    pub async fn open(habits: Habits) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let inner =
@@ -94,21 +107,23 @@ impl Office {
         Self { url: Url::parse(&format!("{base}/mcp")).unwrap(), inner, task }
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Habits)) {
+    /// Changes its habits.
+    pub fn change(&self, change: impl FnOnce(&mut Habits)) {
         change(&mut self.inner.habits.lock().unwrap());
     }
 
-    pub(crate) fn books<T>(&self, look: impl FnOnce(&mut Books) -> T) -> T {
+    /// Looks into what it remembers, or changes it.
+    pub fn books<T>(&self, look: impl FnOnce(&mut Books) -> T) -> T {
         look(&mut self.inner.books.lock().unwrap())
     }
 
     /// Makes every access token end now, by the server's own clock only.
-    pub(crate) fn revoke_access(&self) {
+    pub fn revoke_access(&self) {
         self.books(|books| books.access.clear());
     }
 
     /// Makes no refresh token count any more.
-    pub(crate) fn revoke_all(&self) {
+    pub fn revoke_all(&self) {
         self.books(|books| {
             books.access.clear();
             books.refresh.clear();
@@ -116,12 +131,12 @@ impl Office {
     }
 
     /// Whether the resource lets a token in.
-    pub(crate) fn accepts(&self, token: &str) -> bool {
+    pub fn accepts(&self, token: &str) -> bool {
         self.inner.entry(Some(token)).is_ok()
     }
 
     /// The challenge that the resource answers to a token.
-    pub(crate) fn challenge(&self, token: &str) -> String {
+    pub fn challenge(&self, token: &str) -> String {
         self.inner.entry(Some(token)).unwrap_err().1
     }
 }
@@ -150,8 +165,8 @@ impl Inner {
 impl Books {
     fn fresh(&mut self, kind: &str) -> String {
         self.next += 1;
-        // Long and not guessable from outside, so that a leak is found by looking for it.
-        format!("{kind}-s3cret-{}-{}", self.next, blake3::hash(&self.next.to_le_bytes()).to_hex())
+        // Long and marked, so that a leak is found by looking for it.
+        format!("{kind}-s3cret-{}-{}", self.next, challenge_of(&self.next.to_string()))
     }
 
     fn grant(&mut self, lifetime: Duration, scopes: &str, renewable: bool) -> Value {
