@@ -31,7 +31,7 @@ pub(crate) struct Everywhere {
     /// The folder to work in; default: this one if it holds dormouse.toml, else the user's own
     #[arg(long, global = true, value_name = "DIR", env = "DORMOUSE_SPACE", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub(crate) space: Option<PathBuf>,
-    /// Where the hub remembers: embedded or memory
+    /// Where the hub remembers: embedded, memory or redis://ADDRESS
     #[arg(long, global = true, value_name = "WHERE")]
     pub(crate) storage: Option<String>,
     /// Which model chooses tools: auto, none, ollama, ollama:NAME or openai:NAME
