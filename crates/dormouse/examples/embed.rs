@@ -8,23 +8,7 @@ use std::sync::Arc;
 use dormouse::{CallRequest, Config, Hub, Memory, NoBackChannel};
 use serde_json::json;
 
-const GREET: &str = r#"# /// script
-# dependencies = ["mcp>=2"]
-# ///
-from mcp.server import MCPServer
-
-mcp = MCPServer("greet")
-
-
-@mcp.tool()
-def greet(name: str) -> str:
-    """Greets a person by name."""
-    return f"Hello, {name}!"
-
-
-if __name__ == "__main__":
-    mcp.run()
-"#;
+const GREET: &str = include_str!("support/greet.py");
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
