@@ -246,6 +246,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
         None
     }
 
+    /// How many other hubs have it open now, as far as can be told: a cluster's are not counted.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn others(&self) -> Result<usize, StorageError> {
+        Ok(0)
+    }
+
     /// Tells the other hubs on the same storage something, such as an event. Nobody may be there.
     ///
     /// # Errors

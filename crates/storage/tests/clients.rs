@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use dormouse_storage::clients::{
-    ApplyError, Client, ClientError, Places, Platform, UndoError, backup_of, plan, read, undo, write,
+    ApplyError, Client, ClientError, Places, Platform, UndoError, backup_of, only_servers, plan, read, undo,
+    write,
 };
 use dormouse_storage::mcp_json::{Intake, IntakeEntry, SaveError};
 use proptest::prelude::*;
@@ -112,6 +113,19 @@ fn every_clients_servers_are_read() {
         assert_eq!(lines[0], r#"a-b={"command":"x","dormouse":{"title":"a b"}}"#);
         assert_eq!(lines[1], "mcpServers.bad.command: expected a text, found a number");
         assert!(read(client, "{}").unwrap().entries.is_empty());
+    }
+}
+
+#[test]
+fn servers_alone_read_as_the_whole_file() {
+    let files = [(Client::VsCode, VS_CODE), (Client::Codex, CODEX), (Client::ClaudeCode, CLAUDE)];
+    for (client, text) in files {
+        let alone = only_servers(client, text).unwrap();
+        assert_eq!(said(&read(client, &alone).unwrap()), said(&read(client, text).unwrap()), "{client}");
+        for other in ["numStartups", "history", "profiles", "inputs", "o9"] {
+            assert!(!alone.contains(other), "{client}: {alone}");
+        }
+        assert!(only_servers(client, "{[").is_err(), "{client}");
     }
 }
 

@@ -30,6 +30,14 @@ pub(super) fn read(text: &str) -> Result<Intake, ClientError> {
     Ok(intake_maps([(SERVERS.to_owned(), &entries)]))
 }
 
+pub(super) fn only_servers(text: &str) -> Result<String, ClientError> {
+    let mut document = document(text)?;
+    let others: Vec<String> =
+        document.iter().map(|(key, _)| key.to_owned()).filter(|key| key != SERVERS).collect();
+    others.iter().for_each(|key| drop(document.remove(key)));
+    Ok(document.to_string())
+}
+
 pub(super) fn write(text: &str, entries: &[(&str, Map<String, Value>)]) -> Result<String, ClientError> {
     let mut document = document(text)?;
     if entries.is_empty() {

@@ -52,6 +52,18 @@ pub(super) fn read(client: Client, text: &str) -> Result<Intake, ClientError> {
     Ok(taken)
 }
 
+pub(super) fn only_servers(client: Client, text: &str) -> Result<String, ClientError> {
+    let mut root = root(text)?;
+    let key = servers_key(client);
+    root.retain(|name, _| name == key || (client == Client::ClaudeCode && name == "projects"));
+    if let Some(Value::Object(projects)) = root.get_mut("projects") {
+        for settings in projects.values_mut().filter_map(Value::as_object_mut) {
+            settings.retain(|name, _| name == "mcpServers");
+        }
+    }
+    Ok(Value::Object(root).to_string())
+}
+
 pub(super) fn write(
     client: Client,
     existing: Option<&str>,

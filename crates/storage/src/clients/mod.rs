@@ -178,6 +178,18 @@ pub fn read(client: Client, text: &str) -> Result<Intake, ClientError> {
     }
 }
 
+/// The same configuration with nothing but its servers, for whoever hands it on: these files hold
+/// much else that is nobody's business.
+///
+/// # Errors
+/// As [`read`].
+pub fn only_servers(client: Client, text: &str) -> Result<String, ClientError> {
+    match client {
+        Client::Codex => codex::only_servers(text),
+        _ => json::only_servers(client, text),
+    }
+}
+
 /// A client's configuration with servers added.
 #[derive(Clone, PartialEq)]
 pub struct Written {

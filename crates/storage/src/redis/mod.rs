@@ -18,7 +18,7 @@ mod keys;
 mod line;
 mod scripts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -347,6 +347,15 @@ impl Storage for Redis {
 
     fn feed(&self) -> Option<broadcast::Receiver<FromOthers>> {
         Some(self.others.subscribe())
+    }
+
+    async fn others(&self) -> Result<usize, StorageError> {
+        let _call = self.call().await?;
+        // Every hub listens on the space's channel, this one too.
+        let channel = self.keys.channel();
+        let counts: HashMap<String, usize> =
+            self.reads.run(self.reading().pubsub_numsub(channel.as_str())).await?;
+        Ok(counts.get(&channel).copied().unwrap_or_default().saturating_sub(1))
     }
 
     async fn tell(&self, what: &Value) -> Result<(), StorageError> {
