@@ -27,6 +27,7 @@ fn exit_for(code: Code) -> Exit {
         | Code::InvalidName
         | Code::InvalidArguments
         | Code::InvalidEntry
+        | Code::OutOfRange
         | Code::EmptyQuery
         | Code::NotAServer => Exit::Arguments,
         Code::ServerFailed

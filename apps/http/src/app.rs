@@ -29,6 +29,10 @@ struct Shared {
 impl App {
     pub(crate) fn new(hub: Hub, settings: HttpSettings, door: Door) -> Self {
         let journal = Journal::new(settings.ending.clone());
+        // Some make the router before their runtime; there the first request begins the journal.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            journal.begin(&hub);
+        }
         Self(Arc::new(Shared { hub, settings, door, journal, tool_lists: Mutex::default() }))
     }
 

@@ -1,7 +1,9 @@
 //! What this crate takes from `dormouse`, in one place.
 
 pub(crate) use dormouse::adapters::{Format, UnreadableCalls, read_calls, tools as formed};
-pub(crate) use dormouse::mcp_json::intake;
+pub(crate) use dormouse::clients::{self, Client};
+pub(crate) use dormouse::dump::DumpError;
+pub(crate) use dormouse::mcp_json::{ProblemKind, intake};
 pub(crate) use dormouse::{
     AddReport, AgentId, AgentSummary, AlertLevel, AskError, CallAnswer, CallError, CallFilter, CallRecord,
     CallRequest, Candidate, ChangeError, Confidence, Context, ConversationError, Doctor, Drift, DriftKind,
@@ -12,4 +14,11 @@ pub(crate) use dormouse::{
     Scope, ServerInfo, ServerKey, ServerName, ServerState, SessionId, ShareError, StartFault, Step,
     StorageError, StorageHealth, Timestamp, TokenError, TokenInfo, ToolRef, ToolSettingError, ToolSettings,
     ToolStats, Version, WaitError, Wanted, WireError, chain,
+};
+pub(crate) use dormouse::{
+    Alert, AlertError, Check, CheckError, NewAlert, OutOfRange, RefreshError, ServerStats, Stats,
+    Supervision, SupervisionError, TuneError, WantError,
+};
+pub(crate) use dormouse::{
+    ExportError, Fate, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict,
 };

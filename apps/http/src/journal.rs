@@ -3,8 +3,7 @@
 //! # Invariants
 //!
 //! * The newest events are kept, so many and no more; nobody waits for a listener.
-//! * Nothing is numbered before the first listener comes, so a hub that nobody watches pays
-//!   nothing.
+//! * It begins with the router, where that is made inside a runtime, else with the first who asks.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,12 +16,14 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::domain::{Event, Hub, Timestamp};
 
 /// How many events are kept for listeners who come back.
-const KEPT: usize = 1024;
+pub(crate) const KEPT: usize = 1024;
 
 /// An event with its number.
 #[derive(Debug)]
 pub(crate) struct Numbered {
     pub(crate) number: u64,
+    /// When the journal took it.
+    pub(crate) at: Timestamp,
     /// `Err` says how many events the journal itself missed.
     pub(crate) event: Result<Event, u64>,
 }
@@ -65,9 +66,20 @@ impl Journal {
         format!("{}-{number}", self.life)
     }
 
+    /// Numbers what happens from now on.
+    pub(crate) fn begin(&self, hub: &Hub) {
+        self.pump.get_or_init(|| self.start(hub));
+    }
+
+    /// The newest events, oldest first.
+    pub(crate) fn kept(&self, hub: &Hub) -> Vec<Arc<Numbered>> {
+        self.begin(hub);
+        self.pages.lock().expect("nothing panics while it holds the journal").kept.iter().cloned().collect()
+    }
+
     /// Events from now on, or from the one after `last_id` as far as they are kept.
     pub(crate) fn subscribe(&self, hub: &Hub, last_id: Option<&str>) -> Subscription {
-        self.pump.get_or_init(|| self.start(hub));
+        self.begin(hub);
         // Under the lock nothing is published: what is not among the kept comes as news.
         let pages = self.pages.lock().expect("nothing panics while it holds the journal");
         let news = self.news.subscribe();
@@ -108,7 +120,7 @@ impl Journal {
 impl Pages {
     fn publish(&mut self, event: Result<Event, u64>, news: &broadcast::Sender<Arc<Numbered>>) {
         self.last += 1;
-        let numbered = Arc::new(Numbered { number: self.last, event });
+        let numbered = Arc::new(Numbered { number: self.last, at: Timestamp::now(), event });
         if self.kept.len() == KEPT {
             self.kept.pop_front();
         }

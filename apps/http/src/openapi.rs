@@ -21,6 +21,7 @@ pub(crate) const AGENT: &str = "/agents/{agent_id}";
         (name = "query", description = "Questions in plain words"),
         (name = "tools", description = "List, search, show, call"),
         (name = "servers", description = "What has the tools"),
+        (name = "supervision", description = "How servers fare, and how closely they are watched"),
         (name = "chat", description = "Conversations"),
         (name = "events", description = "Everything that changes"),
         (name = "hub", description = "The hub itself"),
@@ -67,5 +68,7 @@ pub(crate) fn finished(mut api: utoipa::openapi::OpenApi) -> utoipa::openapi::Op
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().filter_map(Option::as_mut)
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
 }

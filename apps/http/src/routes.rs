@@ -14,7 +14,9 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::app::App;
 use crate::domain::Hub;
 use crate::guard;
-use crate::handle::{chat, events, hub, query, resources, servers, share, tokens, tools};
+use crate::handle::{
+    chat, events, hub, query, resources, servers, share, supervision, tokens, tools, transfer,
+};
 use crate::openapi::{AGENT, begun, finished};
 use crate::problem::{Code, Problem};
 use crate::settings::{Door, HttpSettings};
@@ -38,6 +40,8 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(share::config))
         .routes(routes!(share::add_all))
         .routes(routes!(share::reset))
+        .routes(routes!(transfer::import))
+        .routes(routes!(transfer::export))
         .routes(routes!(share::tool_settings, share::set_tool))
         .routes(routes!(share::calls))
         .routes(routes!(share::tool_stats))
@@ -51,6 +55,14 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(servers::restart))
         .routes(routes!(servers::wait))
         .routes(routes!(servers::output))
+        .routes(routes!(supervision::check))
+        .routes(routes!(supervision::check_all))
+        .routes(routes!(supervision::connect))
+        .routes(routes!(supervision::disconnect))
+        .routes(routes!(supervision::refresh))
+        .routes(routes!(supervision::alerts, supervision::raise, supervision::clear))
+        .routes(routes!(supervision::stats))
+        .routes(routes!(supervision::recent))
         .routes(routes!(chat::history, chat::clear))
         .routes(routes!(events::events))
         .routes(routes!(hub::health))
@@ -63,8 +75,10 @@ fn of_hub() -> OpenApiRouter<App> {
         .routes(routes!(hub::doctor))
         .routes(routes!(hub::rescan))
         .routes(routes!(hub::clean))
+        .routes(routes!(transfer::dump))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(supervision::supervision, supervision::set_supervision))
 }
 
 /// The description of the API (OpenAPI 3.1).

@@ -1,6 +1,9 @@
 //! The verbs that change which servers a context has: add, replace, patch, remove, share, reset.
 
-use dormouse_orchestrator::{Edit, EditError, EditKind, RemoveError, Reset, ShareError};
+use dormouse_orchestrator::{
+    CheckError, Edit, EditError, EditKind, LeaseError, RefreshError, RemoveError, Reset, ShareError,
+    WantError,
+};
 use dormouse_registry::{Entry, NoSuchServer};
 use dormouse_storage::mcp_json::{Intake, IntakeEntry};
 use dormouse_types::{AgentId, Origin, Scope, ServerKey, ServerName};
@@ -67,6 +70,18 @@ pub enum ChangeError {
     /// It could not be given back to the store.
     #[error(transparent)]
     Share(#[from] ShareError),
+    /// It could not be asked how it fares.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The wish that it runs, or does not, was not taken.
+    #[error(transparent)]
+    Want(#[from] WantError),
+    /// It is to run, and does not.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// Its lists were not read anew.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
 }
 
 /// An agent in a few numbers.

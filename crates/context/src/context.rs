@@ -6,7 +6,7 @@ use dormouse_orchestrator::Orchestrator;
 use dormouse_registry::{Registry, ToolRef};
 use dormouse_routing::{Ability, Candidate, Router, SearchIndex};
 use dormouse_storage::{Storage, StorageError};
-use dormouse_types::{Scope, ServerKey};
+use dormouse_types::{Scope, ServerKey, Timestamp};
 
 use crate::measure::Measures;
 use crate::record::Records;
@@ -43,6 +43,8 @@ struct Shared {
     parts: Parts,
     index: SearchIndex,
     records: Arc<Records>,
+    /// When the hub was opened.
+    opened: Timestamp,
 }
 
 /// One view of the hub: the store's, which sees all, or an agent's, which sees its own.
@@ -60,7 +62,7 @@ impl Context {
     /// [`StorageError`] when what earlier lives recorded cannot be read.
     pub async fn open(parts: Parts) -> Result<Self, StorageError> {
         let records = Arc::new(Records::open(parts.storage.clone()).await?);
-        let shared = Shared { parts, index: SearchIndex::new(), records };
+        let shared = Shared { parts, index: SearchIndex::new(), records, opened: Timestamp::now() };
         Ok(Self { shared: Arc::new(shared), scope: Scope::Store })
     }
 
@@ -109,6 +111,10 @@ impl Context {
 
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.shared.parts.storage
+    }
+
+    pub(crate) fn opened(&self) -> Timestamp {
+        self.shared.opened
     }
 
     pub(crate) fn records(&self) -> &Arc<Records> {

@@ -26,4 +26,18 @@ impl Context {
     pub async fn clear_history(&self, session: &SessionId) -> Result<(), ConversationError> {
         Ok(self.storage().clear(&self.conversation(session)).await?)
     }
+
+    /// Forgets every conversation of this context and says how many there were. Those of agents
+    /// are theirs: the store forgets its own.
+    ///
+    /// # Errors
+    /// [`ConversationError`]; some may be forgotten by then.
+    pub async fn forget_conversations(&self) -> Result<usize, ConversationError> {
+        let all = self.storage().conversations().await?;
+        let own: Vec<ConversationKey> = all.into_iter().filter(|of| of.scope == *self.scope()).collect();
+        for conversation in &own {
+            self.storage().clear(conversation).await?;
+        }
+        Ok(own.len())
+    }
 }

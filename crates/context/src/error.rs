@@ -66,13 +66,19 @@ pub enum WaitError {
     #[error(transparent)]
     UnknownServer(#[from] NoSuchServer),
     /// The state did not come in time.
-    #[error("server `{server}` is {now} after {} s", .waited.as_secs_f64())]
+    #[error("server `{server}` is {now} after {} s{}", .waited.as_secs_f64(), because(.reason))]
     Late {
         /// The server.
         server: ServerName,
         /// Its state.
         now: ServerState,
+        /// Why it is in it, where that is known.
+        reason: Option<String>,
         /// How long it was waited for.
         waited: Duration,
     },
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
 }

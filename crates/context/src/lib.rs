@@ -12,19 +12,26 @@
 
 #![warn(missing_docs)]
 
+mod alert;
 mod call;
 mod change;
 mod context;
 mod conversation;
 mod error;
+mod incoming;
 mod listener;
 mod measure;
 mod query;
 mod record;
 mod resource;
 mod servers;
+mod stats;
+mod supervise;
 mod tools;
+mod transfer;
+mod wait;
 
+pub use alert::{AlertError, NewAlert};
 pub use call::{CallAnswer, CallRequest};
 pub use change::{AddFault, AddReport, AgentSummary, ChangeError, NotAdded};
 pub use context::{Context, Parts, Wake};
@@ -35,4 +42,9 @@ pub use query::{QueryAnswer, QueryRequest, Step};
 pub use record::{CallFilter, CallRecord, ToolStats};
 pub use resource::{Offered, ReadError};
 pub use servers::ServerInfo;
+pub use stats::{ServerStats, Stats};
+pub use supervise::SupervisionError;
 pub use tools::ToolSettingError;
+pub use transfer::{
+    Export, ExportError, Fate, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict,
+};

@@ -81,7 +81,7 @@ impl ToolStats {
         self.total.checked_div(calls)
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.errors += other.errors;
         self.total += other.total;

@@ -1,16 +1,14 @@
-//! The verbs on servers: list, find, register, add, remove, attach, detach, wait.
+//! The verbs on servers: list, find, register, add, remove, attach, detach.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dormouse_orchestrator::{LeaseError, RegisterError};
 use dormouse_registry::{Entry, NoSuchServer, ToolRef};
-use dormouse_types::{ServerKey, ServerName, ServerState, ServerStatus, Timestamp};
+use dormouse_types::{ServerKey, ServerName, ServerStatus, Timestamp};
 
 use crate::change::ChangeError;
 use crate::context::Context;
-use crate::error::WaitError;
 
 /// One server as a context shows it.
 #[derive(Debug, Clone)]
@@ -49,7 +47,7 @@ impl Context {
         ServerInfo { name, entry: entry.clone(), status, tools }
     }
 
-    fn key_of(&self, name: &ServerName) -> Result<ServerKey, NoSuchServer> {
+    pub(crate) fn key_of(&self, name: &ServerName) -> Result<ServerKey, NoSuchServer> {
         Ok(self.server(name)?.entry.key.clone())
     }
 
@@ -81,33 +79,5 @@ impl Context {
         let key = self.own(name)?.key.clone();
         self.orchestrator().detach(&key).await;
         Ok(self.server(name)?)
-    }
-
-    /// Waits until a server is in one of the states.
-    ///
-    /// # Errors
-    /// [`WaitError`] with the state that it is in.
-    pub async fn wait(
-        &self,
-        name: &ServerName,
-        states: &[ServerState],
-        timeout: Duration,
-    ) -> Result<ServerInfo, WaitError> {
-        let mut events = self.registry().events();
-        let deadline = tokio::time::Instant::now() + timeout;
-        loop {
-            let info = self.server(name)?;
-            if states.contains(&info.status.state) {
-                return Ok(info);
-            }
-            // Any event may be the one, and one who lags looks again.
-            if tokio::time::timeout_at(deadline, events.recv()).await.is_err() {
-                return Err(WaitError::Late {
-                    server: name.clone(),
-                    now: info.status.state,
-                    waited: timeout,
-                });
-            }
-        }
     }
 }

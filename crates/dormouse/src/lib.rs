@@ -36,6 +36,7 @@ mod config;
 mod hub;
 mod lock;
 mod observer;
+mod offline;
 mod space;
 mod token;
 
@@ -46,18 +47,23 @@ pub use config::{
 pub use hub::{Doctor, Health, Hub, StorageHealth};
 pub use lock::LockError;
 pub use observer::Observer;
+pub use offline::{IdleError, IdleSpace, MigrateError};
 pub use space::{MARK, Space};
 pub use token::{Grant, NewToken, TokenError, TokenInfo, Tokens};
 
 pub use dormouse_context::{
-    AddFault, AddReport, AgentSummary, CallAnswer, CallError, CallFilter, CallRecord, CallRequest,
-    ChangeError, Context, ConversationError, NoListener, NotAdded, Offered, QueryAnswer, QueryError,
-    QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, Step, ToolSettingError, ToolStats,
-    WaitError,
+    AddFault, AddReport, AgentSummary, AlertError, CallAnswer, CallError, CallFilter, CallRecord,
+    CallRequest, ChangeError, Context, ConversationError, NewAlert, NoListener, NotAdded, Offered,
+    QueryAnswer, QueryError, QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, ServerStats,
+    Stats, Step, SupervisionError, ToolSettingError, ToolStats, WaitError,
+};
+pub use dormouse_context::{
+    Export, ExportError, Fate, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict,
 };
 pub use dormouse_orchestrator::{
-    AskError, CallError as RunError, Edit, EditError, EditKind, Finding, LeaseError, RegisterError,
-    RemoveError, Reset, ShareError, StartFault,
+    AskError, CallError as RunError, Check, CheckError, Edit, EditError, EditKind, Finding, LeaseError,
+    OutOfRange, RefreshError, RegisterError, RemoveError, Reset, ShareError, StartFault, Supervision,
+    TuneError, WantError,
 };
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
 pub use dormouse_protocol::{Direct, Exit, ExitHandle, LaunchError, Launched, Launcher, Program};
@@ -67,6 +73,11 @@ pub use dormouse_routing::{
     Choice, Endpoint as ModelEndpoint, Model, ModelError, Offer, Prompt as ModelPrompt, Speaker,
     Tokens as TextTokens,
 };
-pub use dormouse_storage::mcp_json;
+pub use dormouse_storage::{clients, mcp_json, mcpstore};
+
+/// Everything that a storage holds, as lines of JSON.
+pub mod dump {
+    pub use dormouse_storage::{DumpError, Dumped, dump, load, migrate};
+}
 pub use dormouse_storage::{ConversationKey, Embedded, Memory, Storage, StorageError, Table, Write};
 pub use dormouse_types::*;

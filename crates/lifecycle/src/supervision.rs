@@ -150,6 +150,18 @@ impl Supervision {
         if problems.is_empty() { Ok(patched) } else { Err(problems) }
     }
 
+    /// These settings with one taken from others, whatever its value; `None` where no setting is
+    /// named so.
+    pub fn taking(mut self, name: &str, others: &Self) -> Option<Self> {
+        let field = FIELDS.iter().find(|field| field.name == name)?;
+        let mut others = *others;
+        match field.of {
+            Of::Count(of) => *of(&mut self) = *of(&mut others),
+            Of::Time(of, _) => *of(&mut self) = *of(&mut others),
+        }
+        Some(self)
+    }
+
     /// Every setting under its name, as numbers.
     pub fn to_value(&self) -> Value {
         let shown = FIELDS.iter().map(|field| (field.name.to_owned(), field.shown(self)));

@@ -28,6 +28,18 @@ pub enum ServerState {
 }
 
 impl ServerState {
+    /// Every state, from asleep over well and unwell to stopped.
+    pub const ALL: [Self; 8] = [
+        Self::Dormant,
+        Self::Initializing,
+        Self::Healthy,
+        Self::Warning,
+        Self::Reconnecting,
+        Self::Unreachable,
+        Self::Disconnecting,
+        Self::Disconnected,
+    ];
+
     /// The word as it stands in lists.
     pub fn as_str(self) -> &'static str {
         match self {

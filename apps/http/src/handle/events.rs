@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::sent;
 use crate::app::App;
-use crate::domain::Scope;
+use crate::domain::{Context, Event, Scope};
 use crate::extract::Entered;
 use crate::journal::{Numbered, Subscription};
 use crate::problem::Problem;
@@ -38,17 +38,16 @@ pub(crate) async fn events(
 ) -> impl IntoResponse {
     let last_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let Subscription { gap, kept, news } = app.journal().subscribe(app.hub(), last_id);
-    let scope = context.scope().clone();
     let gap = gap.map(|missed| Told { id: None, event: HubEvent::Lagged(Lagged { missed }) });
     let missed = stream::iter(gap);
     let kept = stream::iter(kept).filter_map({
-        let (app, scope) = (app.clone(), scope.clone());
-        move |numbered| std::future::ready(told(&app, &scope, &numbered))
+        let (app, context) = (app.clone(), context.clone());
+        move |numbered| std::future::ready(told(&app, &context, &numbered).map(Told::from))
     });
     let ending = app.settings().ending.clone();
-    let to_come = stream::unfold((news, app, scope), |(mut news, app, scope)| async move {
-        let told = next(&mut news, &app, &scope).await?;
-        Some((told, (news, app, scope)))
+    let to_come = stream::unfold((news, app, context), |(mut news, app, context)| async move {
+        let told = next(&mut news, &app, &context).await?;
+        Some((told, (news, app, context)))
     });
     let all = missed.chain(kept).chain(to_come).map(|told| Ok::<_, Infallible>(as_event(told)));
     Sse::new(all.take_until(ending.cancelled_owned())).keep_alive(KeepAlive::default())
@@ -59,13 +58,19 @@ struct Told {
     event: HubEvent,
 }
 
+impl From<(String, HubEvent)> for Told {
+    fn from((id, event): (String, HubEvent)) -> Self {
+        Self { id: Some(id), event }
+    }
+}
+
 /// The next event of this context; `None` when the hub has ended.
-async fn next(news: &mut broadcast::Receiver<Arc<Numbered>>, app: &App, scope: &Scope) -> Option<Told> {
+async fn next(news: &mut broadcast::Receiver<Arc<Numbered>>, app: &App, context: &Context) -> Option<Told> {
     loop {
         match news.recv().await {
             Ok(numbered) => {
-                if let Some(told) = told(app, scope, &numbered) {
-                    return Some(told);
+                if let Some(told) = told(app, context, &numbered) {
+                    return Some(told.into());
                 }
             }
             Err(RecvError::Lagged(missed)) => {
@@ -76,18 +81,36 @@ async fn next(news: &mut broadcast::Receiver<Arc<Numbered>>, app: &App, scope: &
     }
 }
 
-/// An event as this context sees it; `None` when it is about another one's server.
-fn told(app: &App, scope: &Scope, numbered: &Numbered) -> Option<Told> {
+/// An event with its id, as this context sees it; `None` when it does not concern it.
+pub(super) fn told(app: &App, context: &Context, numbered: &Numbered) -> Option<(String, HubEvent)> {
     let event = match &numbered.event {
-        Ok(event)
-            if *scope != Scope::Store && server_of(event).is_none_or(|server| server.scope != *scope) =>
-        {
-            return None;
-        }
-        Ok(event) => HubEvent::of(scope, event),
+        Ok(event) if !concerns(context, event) => return None,
+        Ok(event) => HubEvent::of(context.scope(), event),
         Err(missed) => HubEvent::Lagged(Lagged { missed: Some(*missed) }),
     };
-    Some(Told { id: Some(app.journal().id(numbered.number)), event })
+    Some((app.journal().id(numbered.number), event))
+}
+
+/// Whether a context is told of an event. An agent hears all of its own servers, and of those that
+/// the store shares with it how they fare; who calls them is not its business.
+fn concerns(context: &Context, event: &Event) -> bool {
+    if *context.scope() == Scope::Store {
+        return true;
+    }
+    let Some(server) = server_of(event) else { return false };
+    let is_shared = || context.registry().snapshot().sees(context.scope(), server);
+    match event {
+        Event::Elsewhere { event, .. } => concerns(context, event),
+        _ if server.scope == *context.scope() => true,
+        Event::CallStarted { .. } | Event::CallEnded { .. } => false,
+        Event::Alert { .. }
+        | Event::ServerChanged { .. }
+        | Event::ServerRemoved { .. }
+        | Event::StatusChanged { .. }
+        | Event::Preparing { .. }
+        | Event::Attached { .. }
+        | Event::Detached { .. } => is_shared(),
+    }
 }
 
 fn as_event(told: Told) -> SseEvent {

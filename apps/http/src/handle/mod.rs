@@ -7,8 +7,10 @@ pub(crate) mod query;
 pub(crate) mod resources;
 pub(crate) mod servers;
 pub(crate) mod share;
+pub(crate) mod supervision;
 pub(crate) mod tokens;
 pub(crate) mod tools;
+pub(crate) mod transfer;
 
 use axum::http::HeaderName;
 use axum::response::sse::Event as SseEvent;

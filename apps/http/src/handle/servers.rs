@@ -19,17 +19,6 @@ use crate::wire::{AddServer, Disconnected, OutputReport, RegisterServer, Registe
 /// The longest wait for a state.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
-const STATES: [ServerState; 8] = [
-    ServerState::Dormant,
-    ServerState::Initializing,
-    ServerState::Healthy,
-    ServerState::Warning,
-    ServerState::Reconnecting,
-    ServerState::Unreachable,
-    ServerState::Disconnecting,
-    ServerState::Disconnected,
-];
-
 pub(super) fn shown(server: &ServerInfo) -> Response {
     Json(ServerItem::from(server)).into_response()
 }
@@ -167,9 +156,14 @@ pub(crate) async fn restart(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Awaited {
-    /// The states that end the wait, with commas between them.
+    /// The states that end the wait, with commas between them; `healthy` where nothing is said.
+    /// `status` is the same.
+    #[serde(alias = "status")]
     #[param(example = "healthy,dormant")]
-    state: String,
+    state: Option<String>,
+    /// Wait until it is in another state than now, instead of for a certain one.
+    #[serde(default)]
+    change: bool,
     /// How long at most; never longer than ten minutes.
     #[serde(default = "default_wait")]
     #[param(default = 10_000, maximum = 600_000)]
@@ -180,7 +174,9 @@ fn default_wait() -> u64 {
     10_000
 }
 
-/// Waits until a server is in one of the states.
+/// Waits until a server is in one of the states, or in another one than now.
+///
+/// Whoever waits for `healthy` wakes it.
 #[utoipa::path(
     get, path = "/servers/{name}/wait", tag = "servers", params(("name" = String, Path), Awaited),
     responses((status = 200, body = ServerItem<'static>), (status = "default", body = Problem, content_type = "application/problem+json")),
@@ -191,15 +187,26 @@ pub(crate) async fn wait(
     ApiQuery(awaited): ApiQuery<Awaited>,
 ) -> Result<Response, Problem> {
     let name = path.server()?;
-    let states = awaited.state.split(',').map(state).collect::<Result<Vec<ServerState>, Problem>>()?;
     let timeout = Duration::from_millis(awaited.timeout_ms).min(LONGEST_WAIT);
-    Ok(shown(&context.wait(&name, &states, timeout).await?))
+    let server = match (awaited.state, awaited.change) {
+        (None, true) => context.wait_change(&name, timeout).await?,
+        (Some(_), true) => {
+            let detail = "wait for a `state` or for a `change`, not for both";
+            return Err(Problem::field(Code::InvalidRequest, "change", detail));
+        }
+        (states, false) => {
+            let states = states.unwrap_or_else(|| ServerState::Healthy.to_string());
+            let states = states.split(',').map(state).collect::<Result<Vec<ServerState>, Problem>>()?;
+            context.wait(&name, &states, timeout).await?
+        }
+    };
+    Ok(shown(&server))
 }
 
 fn state(word: &str) -> Result<ServerState, Problem> {
     let word = word.trim();
-    STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
-        let known: Vec<&str> = STATES.iter().map(|state| state.as_str()).collect();
+    ServerState::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
+        let known: Vec<&str> = ServerState::ALL.iter().map(|state| state.as_str()).collect();
         let detail = format!("`{word}` is no state; there are {}", known.join(", "));
         Problem::field(Code::InvalidRequest, "state", detail)
     })

@@ -157,13 +157,14 @@ pub(crate) async fn add_all(
 )]
 pub(crate) async fn reset(
     Entered { context, access }: Entered,
-    MaybeJson(ResetBody { agents, shares, tools }): MaybeJson<ResetBody>,
+    MaybeJson(ResetBody { agents, shares, tools, conversations }): MaybeJson<ResetBody>,
 ) -> Result<Json<ResetReport>, Problem> {
     if *context.scope() == Scope::Store {
         access.to_store("resetting the store")?;
     }
     let removed = context.reset(Reset { agents, shares, tools }).await?;
-    Ok(Json(ResetReport::of(context.scope(), &removed)))
+    let forgotten = if conversations { context.forget_conversations().await? } else { 0 };
+    Ok(Json(ResetReport::of(context.scope(), &removed, forgotten)))
 }
 
 /// Shows what this context says about a tool on top of what its server says.

@@ -55,7 +55,7 @@ codes! {
     AmbiguousTool = "ambiguous_tool", CONFLICT, "Several tools have this name";
     AmbiguousServer = "ambiguous_server", CONFLICT, "Several servers are shown under this name";
     AmbiguousResource = "ambiguous_resource", CONFLICT, "Several servers offer this resource or prompt";
-    NotYours = "not_yours", FORBIDDEN, "The server belongs to somebody else";
+    NotYours = "not_yours", FORBIDDEN, "This belongs to somebody else";
     NameConflict = "name_conflict", CONFLICT, "The name is taken";
     ChangedMeanwhile = "changed_meanwhile", CONFLICT, "Somebody else changed it meanwhile";
     ServerStopped = "server_stopped", CONFLICT, "The server is stopped";
@@ -67,6 +67,7 @@ codes! {
     InvalidName = "invalid_name", UNPROCESSABLE_ENTITY, "This cannot be a name";
     InvalidArguments = "invalid_arguments", UNPROCESSABLE_ENTITY, "The arguments do not fit the tool";
     InvalidEntry = "invalid_entry", UNPROCESSABLE_ENTITY, "The entry describes no server";
+    OutOfRange = "out_of_range", UNPROCESSABLE_ENTITY, "A setting cannot have this value";
     EmptyQuery = "empty_query", UNPROCESSABLE_ENTITY, "The query is empty";
     NotAServer = "not_a_server", UNPROCESSABLE_ENTITY, "The script is no server";
     NotSupported = "not_supported", UNPROCESSABLE_ENTITY, "The hub cannot do this";

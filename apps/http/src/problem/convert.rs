@@ -4,11 +4,14 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::{Code, Problem};
+use crate::domain::{AlertError, CheckError, RefreshError, SupervisionError, TuneError, WantError};
 use crate::domain::{
-    AskError, CallError, ChangeError, ConversationError, EditError, InvalidArguments, InvalidName,
-    LeaseError, NoSuchServer, NoSuchTool, QueryError, ReadError, RegisterError, RemoveError, RunError,
-    ShareError, StartFault, StorageError, TokenError, ToolSettingError, WaitError, WireError, chain,
+    AskError, CallError, ChangeError, ConversationError, DumpError, EditError, ExportError, ImportError,
+    InvalidArguments, InvalidName, LeaseError, NoSuchServer, NoSuchTool, QueryError, ReadError,
+    RegisterError, RemoveError, RunError, ShareError, StartFault, StorageError, TokenError, ToolSettingError,
+    WaitError, WireError, chain,
 };
+use crate::wire::RefusedSetting;
 
 impl From<InvalidName> for Problem {
     fn from(error: InvalidName) -> Self {
@@ -82,21 +85,26 @@ impl From<RunError> for Problem {
         let detail = chain(&error);
         match error {
             RunError::Lease(error) => error.into(),
-            RunError::Wire { source, .. } => match source {
-                WireError::NotSent
-                | WireError::Unreadable { .. }
-                | WireError::Unreachable { .. }
-                | WireError::Broken { .. }
-                | WireError::Status { .. } => Self::new(Code::ServerFailed, detail),
-                WireError::SignIn(_) => Self::new(Code::ServerRefused, detail),
-                WireError::Died { stderr, .. } => {
-                    Self::new(Code::ServerFailed, detail).with_list("stderr", stderr)
-                }
-                WireError::TimedOut { .. } => Self::new(Code::Late, detail),
-                WireError::Refused { code, message, data } => Self::new(Code::ServerRefused, detail)
-                    .with("server_error", json!({ "code": code, "message": message, "data": data })),
-            },
+            RunError::Wire { source, .. } => on_the_wire(source, detail),
         }
+    }
+}
+
+/// A request that was sent to a server, or about to be, and failed.
+fn on_the_wire(error: WireError, detail: String) -> Problem {
+    match error {
+        WireError::NotSent
+        | WireError::Unreadable { .. }
+        | WireError::Unreachable { .. }
+        | WireError::Broken { .. }
+        | WireError::Status { .. } => Problem::new(Code::ServerFailed, detail),
+        WireError::SignIn(_) => Problem::new(Code::ServerRefused, detail),
+        WireError::Died { stderr, .. } => {
+            Problem::new(Code::ServerFailed, detail).with_list("stderr", stderr)
+        }
+        WireError::TimedOut { .. } => Problem::new(Code::Late, detail),
+        WireError::Refused { code, message, data } => Problem::new(Code::ServerRefused, detail)
+            .with("server_error", json!({ "code": code, "message": message, "data": data })),
     }
 }
 
@@ -196,6 +204,90 @@ impl From<ChangeError> for Problem {
             ChangeError::Edit(error) => error.into(),
             ChangeError::Remove(error) => error.into(),
             ChangeError::Share(error) => error.into(),
+            ChangeError::Check(CheckError::UnknownServer { .. }) => Self::new(Code::UnknownServer, error),
+            ChangeError::Want(error) => error.into(),
+            ChangeError::Lease(error) => error.into(),
+            ChangeError::Refresh(error) => error.into(),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Client { .. } | ImportError::Document(_) | ImportError::McpStore(_) => {
+                Self::new(Code::InvalidEntry, chain(&error))
+            }
+            ImportError::Edit(error) => error.into(),
+        }
+    }
+}
+
+impl From<DumpError> for Problem {
+    fn from(error: DumpError) -> Self {
+        match error {
+            DumpError::Storage(error) => error.into(),
+            DumpError::Write(_)
+            | DumpError::Read(_)
+            | DumpError::NoDump
+            | DumpError::Newer { .. }
+            | DumpError::Line { .. }
+            | DumpError::UnknownTable { .. }
+            | DumpError::Incomplete { .. } => Self::new(Code::Internal, chain(&error)),
+        }
+    }
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::UnknownServer(error) => error.into(),
+            ExportError::Edit(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        let detail = chain(&error);
+        match error {
+            RefreshError::Lease(error) => error.into(),
+            RefreshError::Wire { source, .. } => on_the_wire(source, detail),
+        }
+    }
+}
+
+impl From<WantError> for Problem {
+    fn from(error: WantError) -> Self {
+        match error {
+            WantError::UnknownServer { .. } => Self::new(Code::UnknownServer, error),
+            WantError::Storage(error) => error.into(),
+            WantError::Ending => Self::new(Code::Ending, error),
+        }
+    }
+}
+
+impl From<AlertError> for Problem {
+    fn from(error: AlertError) -> Self {
+        match error {
+            AlertError::UnknownServer(error) => error.into(),
+            AlertError::NoServer => Self::field(Code::InvalidRequest, "server_name", error),
+            AlertError::Length { field, .. } => Self::field(Code::InvalidRequest, field, error),
+            AlertError::StoreOnly => Self::new(Code::NotYours, error),
+        }
+    }
+}
+
+impl From<SupervisionError> for Problem {
+    fn from(error: SupervisionError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SupervisionError::StoreOnly => Self::new(Code::NotYours, detail),
+            SupervisionError::Tune(TuneError::Storage(error)) => error.into(),
+            SupervisionError::Tune(TuneError::Refused(refused)) => {
+                let refused: Vec<RefusedSetting> = refused.into_iter().map(RefusedSetting::from).collect();
+                Self::new(Code::OutOfRange, detail).with("problems", json!(refused))
+            }
         }
     }
 }

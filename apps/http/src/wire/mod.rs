@@ -15,8 +15,10 @@ mod plan;
 mod query;
 mod server;
 mod share;
+mod supervision;
 mod token;
 mod tool;
+mod transfer;
 
 pub use chat::{ChatMessage, Cleared};
 pub(crate) use event::server_of;
@@ -33,8 +35,13 @@ pub use share::{
     AddedServer, AddedServers, AgentItem, CallRecordItem, EntryReport, FailedServer, GetPrompt, Gone,
     OfferedItem, ReadResource, ResetBody, ResetReport, Sharing, ToolSetting, ToolStatItem,
 };
+pub use supervision::{
+    AlertItem, CallSums, CheckItem, ClearedAlerts, DisconnectBody, RaiseAlert, RecentEvent, RefusedSetting,
+    ServerStatItem, SettingRange, StatsReport, SupervisionReport,
+};
 pub use token::{CreateToken, MadeToken, Revoked, TokenItem};
 pub use tool::{CallBody, CallReply, FoundTool, ToolItem};
+pub use transfer::{ExportedServers, ImportBody, ImportedItem, ImportedReport, LeftOutItem, MovingFiles};
 
 use std::time::Duration;
 

@@ -106,6 +106,8 @@ pub struct ResetBody {
     pub shares: bool,
     /// How tools show.
     pub tools: bool,
+    /// The conversations of this context.
+    pub conversations: bool,
 }
 
 /// A server that is gone.
@@ -122,12 +124,15 @@ pub struct Gone {
 pub struct ResetReport {
     /// The servers that are gone.
     pub removed: Vec<Gone>,
+    /// How many conversations are forgotten.
+    #[serde(default)]
+    pub conversations: usize,
 }
 
 impl ResetReport {
-    pub(crate) fn of(scope: &Scope, removed: &[ServerKey]) -> Self {
+    pub(crate) fn of(scope: &Scope, removed: &[ServerKey], conversations: usize) -> Self {
         let gone = |key| Gone { server_name: shown(scope, key), owner: owner(key) };
-        Self { removed: removed.iter().map(gone).collect() }
+        Self { removed: removed.iter().map(gone).collect(), conversations }
     }
 }
 

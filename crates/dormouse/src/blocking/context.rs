@@ -18,9 +18,10 @@ use serde_json::Value;
 
 use super::runtime::{Error, Owned};
 use crate::{
-    AddReport, CallAnswer, CallError, CallFilter, CallRecord, CallRequest, ChangeError, ConversationError,
-    EditError, LeaseError, QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError,
-    Reset, ServerInfo, ToolSettingError, WaitError,
+    AddReport, CallAnswer, CallError, CallFilter, CallRecord, CallRequest, ChangeError, Check,
+    ConversationError, EditError, Export, ExportError, Import, ImportError, ImportReport, LeaseError,
+    OnConflict, QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError, Reset,
+    ServerInfo, Supervision, SupervisionError, ToolSettingError, WaitError,
 };
 
 /// One view of a hub, the store's or an agent's, for programs without a runtime.
@@ -80,6 +81,12 @@ verbs! {
     entry(name: &ServerName) -> Option<Value>, ChangeError;
     /// This context's part of `mcp.json`.
     config() -> Value, EditError;
+    /// Says what an import would do.
+    plan_import(from: Import, on_conflict: OnConflict) -> ImportReport, ImportError;
+    /// Takes servers from elsewhere into this context.
+    import(from: Import, on_conflict: OnConflict) -> ImportReport, ImportError;
+    /// This context's own servers, for others.
+    export(names: &[ServerName]) -> Export, ExportError;
     /// Forgets what was configured.
     reset(what: Reset) -> Vec<ServerKey>, EditError;
     /// Enables, disables, renames or describes a tool here.
@@ -88,6 +95,20 @@ verbs! {
     attach(name: &ServerName) -> ServerInfo, LeaseError;
     /// Puts a server to sleep.
     detach(name: &ServerName) -> ServerInfo, ChangeError;
+    /// Asks a server that is awake whether it answers.
+    check(name: &ServerName) -> Check, ChangeError;
+    /// Takes back that a server was disconnected, and wakes it.
+    connect(name: &ServerName) -> ServerInfo, ChangeError;
+    /// Stops a server until it is connected again.
+    disconnect(name: &ServerName, reason: Option<String>) -> ServerInfo, ChangeError;
+    /// Reads anew what a server offers.
+    refresh(name: &ServerName) -> ServerInfo, ChangeError;
+    /// Changes some numbers of supervision.
+    set_supervision(patch: Value) -> Supervision, SupervisionError;
+    /// Waits until a server is in another state than now.
+    wait_change(name: &ServerName, timeout: Duration) -> ServerInfo, WaitError;
+    /// Forgets every conversation of this context.
+    forget_conversations() -> usize, ConversationError;
     /// Waits until a server is in one of the states.
     wait(name: &ServerName, states: &[ServerState], timeout: Duration) -> ServerInfo, WaitError;
 }
@@ -103,6 +124,14 @@ impl Context {
     /// [`Error::InsideRuntime`]
     pub fn add_all(&self, intake: Intake) -> Result<AddReport, Error<Infallible>> {
         self.runtime.wait(self.context.add_all(intake))
+    }
+
+    /// Checks every server of this context at once.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn check_all(&self) -> Result<Vec<(String, Check)>, Error<Infallible>> {
+        self.runtime.wait(self.context.check_all())
     }
 
     /// Stores what is only remembered in memory so far.
