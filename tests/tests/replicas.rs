@@ -163,6 +163,7 @@ async fn news_and_wishes_of_one_hub_reach_the_other() {
     let redis = RedisServer::start();
     let (one, other) = (replica(&redis, |_| {}).await, replica(&redis, |_| {}).await);
     assert_eq!(one.post("/servers", fixture("fix")).await.0, 201);
+    one.knows(&Scope::Store, "fix", "echo").await;
     other.knows(&Scope::Store, "fix", "echo").await;
     let mut news = other.hub.events();
     let call = json!({ "arguments": { "text": "hi" } });
@@ -203,6 +204,7 @@ async fn without_redis_the_lists_answer_and_health_says_degraded() {
     let mut redis = RedisServer::durable();
     let (one, other) = (replica(&redis, |_| {}).await, replica(&redis, |_| {}).await);
     assert_eq!(one.post("/servers", fixture("fix")).await.0, 201);
+    one.knows(&Scope::Store, "fix", "echo").await;
     other.knows(&Scope::Store, "fix", "echo").await;
     assert_eq!(one.see("/health").await["redis"], "ok");
 

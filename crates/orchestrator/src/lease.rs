@@ -73,9 +73,10 @@ impl Lease {
         self.instance.config().timing.call
     }
 
-    /// Waits until the server's process is gone.
+    /// Waits until the server's process is gone, and the next lease is one on another.
     pub(crate) async fn closed(&self) {
         self.connection.closed().await;
+        self.instance.gone(self.generation).await;
     }
 
     /// Calls a tool. Dropping the future cancels the call at the server.
@@ -129,6 +130,10 @@ impl Lease {
             Ok(_) => true,
             Err(error) => answered(error),
         };
+        if let Err(protocol::CallError::SignIn(error)) = &result {
+            let problem = self.instance.wants_sign_in(error);
+            self.instance.probed(&self.connection, Some(problem));
+        }
         result
     }
 }

@@ -52,6 +52,16 @@ impl Instance {
         }
     }
 
+    /// Waits until the process of a start that has ended is not leased any more.
+    pub(crate) async fn gone(&self, generation: u64) {
+        let is_gone = || {
+            let cell = self.lock();
+            cell.generation != generation || cell.hold.is_none()
+        };
+        // Its end is a new phase; the sender lives as long as the instance.
+        let _ = self.phases().wait_for(|_| is_gone()).await;
+    }
+
     fn refused(&self, cell: &Cell, refusal: Refusal) -> LeaseError {
         let server = self.key.clone();
         match (refusal, &cell.fault) {
