@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dormouse_context::Context;
-use dormouse_orchestrator::Finding;
+use dormouse_orchestrator::{Finding, SignInsKept};
 use dormouse_protocol::{EnvironmentError, Environments, Garbage, Keeper};
 use dormouse_registry::Registry;
 use dormouse_storage::{Storage, Table};
@@ -102,6 +102,8 @@ pub struct Doctor {
     pub model: Option<String>,
     /// What could be done about a missing model.
     pub hint: Option<String>,
+    /// Where sign-ins at servers at URLs are kept.
+    pub sign_ins: SignInsKept,
 }
 
 impl Hub {
@@ -191,6 +193,7 @@ impl Hub {
             weaknesses: shared.keeper.as_ref().map(|keeper| keeper.weaknesses()).unwrap_or_default(),
             model: shared.store.router().model_name().await,
             hint: shared.store.router().model_hint().await,
+            sign_ins: shared.store.orchestrator().sign_ins_kept().await,
         }
     }
 

@@ -51,6 +51,7 @@ pub use offline::{IdleError, IdleSpace, MigrateError};
 pub use space::{MARK, Space};
 pub use token::{Grant, NewToken, TokenError, TokenInfo, Tokens};
 
+pub use dormouse_context::LoginError;
 pub use dormouse_context::{
     AddFault, AddReport, AgentSummary, AlertError, CallAnswer, CallError, CallFilter, CallRecord,
     CallRequest, ChangeError, Context, ConversationError, NewAlert, NoListener, NotAdded, Offered,
@@ -65,6 +66,8 @@ pub use dormouse_orchestrator::{
     OutOfRange, RefreshError, RegisterError, RemoveError, Reset, ShareError, StartFault, Supervision,
     TuneError, WantError,
 };
+pub use dormouse_orchestrator::{SignIn, SignInFault, SignInState, SignInsKept};
+pub use dormouse_protocol::SignInError;
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
 pub use dormouse_protocol::{Direct, Exit, ExitHandle, LaunchError, Launched, Launcher, Program};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};

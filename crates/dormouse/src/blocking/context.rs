@@ -23,6 +23,7 @@ use crate::{
     OnConflict, QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError, Reset,
     ServerInfo, Supervision, SupervisionError, ToolSettingError, WaitError,
 };
+use crate::{LoginError, SignIn};
 
 /// One view of a hub, the store's or an agent's, for programs without a runtime.
 #[derive(Debug, Clone)]
@@ -109,6 +110,14 @@ verbs! {
     wait_change(name: &ServerName, timeout: Duration) -> ServerInfo, WaitError;
     /// Forgets every conversation of this context.
     forget_conversations() -> usize, ConversationError;
+    /// Begins to sign in at a server.
+    login(name: &ServerName) -> SignIn, LoginError;
+    /// Forgets a sign-in.
+    logout(name: &ServerName) -> SignIn, LoginError;
+    /// How it stands with signing in at a server.
+    sign_in(name: &ServerName) -> SignIn, LoginError;
+    /// Waits until no sign-in at a server waits for a person any more.
+    wait_sign_in(name: &ServerName) -> SignIn, LoginError;
     /// Waits until a server is in one of the states.
     wait(name: &ServerName, states: &[ServerState], timeout: Duration) -> ServerInfo, WaitError;
 }
