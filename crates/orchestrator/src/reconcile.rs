@@ -244,6 +244,7 @@ pub(crate) fn version_of(config: &ServerConfig) -> String {
             part(match remote.transport {
                 RemoteTransport::StreamableHttp => "streamable-http",
                 RemoteTransport::Sse => "sse",
+                RemoteTransport::Own => "own",
             });
             for (name, value) in &remote.headers.0 {
                 part(name);

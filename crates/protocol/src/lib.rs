@@ -24,6 +24,7 @@ mod program;
 #[cfg(feature = "remote")]
 mod remote;
 mod tail;
+mod transport;
 mod wire;
 
 pub use connection::{Connection, ListFault, Offers};
@@ -36,6 +37,7 @@ pub use oauth::{KeptIn, SignInState, SignIns, SigningIn};
 pub use program::{Program, allowed_env};
 #[cfg(feature = "remote")]
 pub use remote::{Endpoint, Proxies, RemoteClient, RemoteError, RemoteSettings, Signer};
+pub use transport::{Address, Channel, Transport, TransportError};
 pub use wire::Noise;
 
 pub use environment::{EnvironmentError, EnvironmentSettings, Environments, Garbage, InstallFault};

@@ -35,7 +35,6 @@ impl Tail {
     }
 
     /// The tail of a server that has no standard error.
-    #[cfg(feature = "remote")]
     pub(crate) fn none() -> Arc<Self> {
         Arc::new(Self { kept: Mutex::default(), ended: watch::Sender::new(true) })
     }

@@ -39,7 +39,7 @@ pub enum Launch {
 pub struct Remote {
     /// Its address, with `${VAR}` not yet expanded.
     pub url: String,
-    /// Which of MCP's two HTTP transports it speaks.
+    /// Which transport it speaks.
     pub transport: RemoteTransport,
     /// Headers of every request, with `${VAR}` not yet expanded; a bearer token is one of them.
     pub headers: Env,
@@ -49,7 +49,7 @@ pub struct Remote {
     pub ca_file: Option<PathBuf>,
 }
 
-/// MCP's transports over HTTP.
+/// How a server at a URL is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum RemoteTransport {
     /// One endpoint for everything, from revision 2025-03-26 on.
@@ -57,6 +57,8 @@ pub enum RemoteTransport {
     StreamableHttp,
     /// The transport of 2024-11-05: a stream of events, and an address to post to.
     Sse,
+    /// None of them: the program that embeds the hub brings one, known by the URL's scheme.
+    Own,
 }
 
 /// How the hub signs in at a server.

@@ -8,14 +8,17 @@ use rmcp::ServiceExt;
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
 use rmcp::service::ClientInitializeError;
 use serde_json::{Map, Value, json};
+use tokio::net::unix::pipe;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::{Connection, Inner, after, steward};
 use crate::error::{CallError, Phase, StartError, StartFault};
-use crate::launch::{Exit, ExitHandle, Launcher};
+use crate::launch::{Exit, ExitHandle, LaunchError, Launched, Launcher};
 use crate::program::Program;
 use crate::tail::Tail;
+use crate::transport::{Address, Carried, Transport};
 use crate::wire::{Noise, Outbox, StdioTransport, Wire};
 
 /// How long a process that failed gets to be gone before its error is given without its exit.
@@ -82,21 +85,68 @@ impl Connection {
             Ok(Err(error)) => return Err(unlaunched(StartFault::Launch(error))),
             Err(_) => return Err(unlaunched(StartFault::TimedOut { after: deadline })),
         };
+        let Launched { pid, stdin, stdout, stderr, exit } = launched;
+        let streams = Streams { pid: Some(pid), stdin, stdout, stderr: Some(stderr), exit };
+        Self::meet(streams, until, deadline, offers).await
+    }
+
+    /// Makes itself known to a server that a transport of the program's own reaches.
+    ///
+    /// Dropping the future ends what was begun.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_by(
+        transport: &dyn Transport,
+        address: &Address,
+        deadline: Duration,
+    ) -> Result<Self, StartError> {
+        let until = after(deadline);
+        let channel = match tokio::time::timeout_at(until, transport.open(address)).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => {
+                let why = dormouse_types::chain(&*error);
+                return Err(unlaunched(StartFault::Unreachable { why }));
+            }
+            Err(_) => return Err(unlaunched(StartFault::TimedOut { after: deadline })),
+        };
+        let carried = channel
+            .carry()
+            .map_err(|source| unlaunched(StartFault::Launch(LaunchError::Resources { source })))?;
+        let Carried { stdin, stdout, exit } = carried;
+        let streams = Streams { pid: None, stdin, stdout, stderr: None, exit };
+        Self::meet(streams, until, deadline, Offers::default()).await
+    }
+
+    /// Handshake and all lists over these streams.
+    async fn meet(
+        streams: Streams,
+        until: Instant,
+        deadline: Duration,
+        offers: Offers,
+    ) -> Result<Self, StartError> {
         let wire = Wire::new();
-        let outbox = Outbox::new(launched.stdin);
-        let tail = Tail::new();
+        let outbox = Outbox::new(streams.stdin);
+        let tail = match streams.stderr {
+            None => Tail::none(),
+            Some(stderr) => {
+                let tail = Tail::new();
+                // Ends with its pipe, which the end of the process closes.
+                tokio::spawn({
+                    let tail = Arc::clone(&tail);
+                    async move { tail.drain(stderr).await }
+                });
+                tail
+            }
+        };
         let start = Start {
-            exit: launched.exit,
+            exit: streams.exit,
             wire: Arc::clone(&wire),
             outbox: Arc::clone(&outbox),
             tail: Arc::clone(&tail),
             finished: false,
         };
-        // Both end with their pipes, which the end of the process closes.
-        tokio::spawn({
-            let tail = Arc::clone(&tail);
-            async move { tail.drain(launched.stderr).await }
-        });
+        // Ends with its pipe, as above.
         tokio::spawn({
             let outbox = Arc::clone(&outbox);
             async move { outbox.run().await }
@@ -107,7 +157,7 @@ impl Connection {
         )
         .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
         let desk = Desk { wire: Arc::clone(&wire), config };
-        let transport = StdioTransport::new(Arc::clone(&wire), Arc::clone(&outbox), launched.stdout);
+        let transport = StdioTransport::new(Arc::clone(&wire), Arc::clone(&outbox), streams.stdout);
         let service = match tokio::time::timeout_at(until, desk.serve(transport)).await {
             Ok(Ok(service)) => service,
             Ok(Err(error)) => return Err(start.fail(Phase::Handshake, unshaken(&error)).await),
@@ -118,7 +168,7 @@ impl Connection {
         };
         let (ending, asked) = watch::channel(None);
         let inner = Inner {
-            pid: Some(launched.pid),
+            pid: streams.pid,
             exit: start.exit.clone(),
             peer: service.peer().clone(),
             sign_of_life: "ping",
@@ -146,6 +196,16 @@ impl Connection {
         tokio::spawn(steward::look_after(start.finish(), service, outbox, asked));
         Ok(connection)
     }
+}
+
+/// What a conversation needs: the streams, and how it ends.
+struct Streams {
+    /// `None` where there is no process.
+    pid: Option<u32>,
+    stdin: pipe::Sender,
+    stdout: pipe::Receiver,
+    stderr: Option<pipe::Receiver>,
+    exit: ExitHandle,
 }
 
 /// A start under way. Dropped, it kills what was started.

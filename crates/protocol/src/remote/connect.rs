@@ -40,6 +40,10 @@ pub(crate) async fn connect(
             let (greeting, events, post) = legacy::shake(&site, &hello).await.map_err(handshake::fault)?;
             (greeting, Way::Events { post }, Some(events))
         }
+        RemoteTransport::Own => {
+            let why = "it is reached by no transport of MCP".to_owned();
+            return Err(StartFault::Unreachable { why });
+        }
     };
     *wire.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(greeting);
     let (sender, incoming) = mpsc::channel(MESSAGES);

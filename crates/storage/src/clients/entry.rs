@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Client;
 use crate::mcp_json::{
-    NamedTransport, Problem, ProblemKind, fold_credentials, inferred_transport, named_transport,
+    NamedTransport, Problem, ProblemKind, fold_credentials, inferred_transport, named_transport, names_own,
 };
 
 /// The fields that say how a server is reached; an export sets or removes them all.
@@ -38,7 +38,8 @@ pub(super) fn theirs(
         note(ProblemKind::Ignored, "its `timeout` is left out: the client counts otherwise");
     }
     let named = ["transport", "type"].into_iter().filter_map(|field| entry.shift_remove(field)).next();
-    let named = named.as_ref().and_then(Value::as_str).and_then(named_transport);
+    let name = named.as_ref().and_then(Value::as_str);
+    let named = name.and_then(named_transport);
     let url = entry.get("url").and_then(Value::as_str).map(str::to_owned);
     match (&url, client) {
         (None, _) if !entry.contains_key("command") => {
@@ -54,6 +55,7 @@ pub(super) fn theirs(
         (Some(url), client) => {
             let transport = match named {
                 Some(NamedTransport::Http(transport)) => transport,
+                None if name.is_some_and(|name| names_own(name, url)) => RemoteTransport::Own,
                 Some(NamedTransport::Stdio) | None => inferred_transport(url),
             };
             match (client, transport) {
@@ -64,6 +66,10 @@ pub(super) fn theirs(
                 }
                 (_, RemoteTransport::StreamableHttp) => drop(entry.insert("type".into(), json!("http"))),
                 (_, RemoteTransport::Sse) => drop(entry.insert("type".into(), json!("sse"))),
+                (_, RemoteTransport::Own) => {
+                    note(ProblemKind::Unusable, "is reached by a transport of a program's own");
+                    return None;
+                }
             }
         }
     }

@@ -51,7 +51,7 @@ pub use expand::{MissingVariable, expand};
 pub use intake::{Intake, IntakeEntry, IntakeError, intake, intake_text};
 pub(crate) use intake::{fold_credentials, intake_maps};
 pub(crate) use reader::kind;
-pub(crate) use remote::{NamedTransport, inferred_transport, named_transport};
+pub(crate) use remote::{NamedTransport, inferred_transport, named_transport, names_own};
 pub(crate) use save::{Backup, LARGEST_OF_CLIENTS, read as read_file, read_up_to, replace_if, resolved};
 pub use save::{LoadError, SaveError};
 pub use server::{McpLaunch, McpServer, Settings};

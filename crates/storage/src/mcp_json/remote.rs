@@ -27,6 +27,18 @@ pub(crate) fn named_transport(name: &str) -> Option<NamedTransport> {
     }
 }
 
+/// Whether a name is that of a transport which a program brings: the scheme of the URL, said
+/// once more. The scheme alone is not enough, since most often it is a slip.
+pub(crate) fn names_own(name: &str, url: &str) -> bool {
+    let is_scheme = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let of_url = url.split_once("://").filter(|(_, rest)| !rest.is_empty());
+    is_scheme
+        && named_transport(name).is_none()
+        && !["http", "https"].contains(&name)
+        && of_url.is_some_and(|(scheme, _)| scheme == name)
+}
+
 /// The transport that a URL suggests: SSE when its path holds `/sse`.
 pub(crate) fn inferred_transport(url: &str) -> RemoteTransport {
     // Not of the host: `https://sse.example.org/mcp` says nothing about the transport.
@@ -61,8 +73,12 @@ impl Reader<'_> {
         let at = |field: &str| format!("{path}.{field}");
         let field = |name: &str| entry.get(name).filter(|value| !value.is_null());
         let url_field = if field("url").is_some() { "url" } else { "serverUrl" };
-        let url = self.url(&at(url_field), field(url_field)?);
-        let transport = match ["transport", "type"].into_iter().find(|name| field(name).is_some()) {
+        let named = ["transport", "type"].into_iter().find(|name| field(name).is_some());
+        let words = |name: &str| field(name).and_then(Value::as_str);
+        let own = named.and_then(words).zip(words(url_field)).is_some_and(|(name, url)| names_own(name, url));
+        let url = self.url(&at(url_field), field(url_field)?, own);
+        let transport = match named {
+            Some(_) if own => Some(RemoteTransport::Own),
             Some(name) => self.transport(&at(name), field(name)?),
             None => Some(inferred_transport(url.as_deref().unwrap_or_default())),
         };
@@ -90,11 +106,12 @@ impl Reader<'_> {
         })
     }
 
-    fn url(&mut self, path: &str, value: &Value) -> Option<String> {
+    fn url(&mut self, path: &str, value: &Value, own: bool) -> Option<String> {
         let url = self.text(path, value)?;
         let scheme = url.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
         let good = match scheme {
             _ if url.contains(char::is_whitespace) || url.contains(char::is_control) => false,
+            _ if own => true,
             Some((scheme, rest)) if scheme == "http" || scheme == "https" => {
                 !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':'])
             }

@@ -164,6 +164,7 @@ impl McpLaunch {
                 let name = match transport {
                     RemoteTransport::StreamableHttp => "http",
                     RemoteTransport::Sse => "sse",
+                    RemoteTransport::Own => url.split_once("://").map_or("", |(scheme, _)| scheme),
                 };
                 set(entry, field, non_empty(said, json!(name)));
                 set(entry, "headers", non_empty(!headers.0.is_empty(), json!(headers.0)));
