@@ -1,6 +1,9 @@
 //! The command line.
 
 mod offers;
+mod sign_in;
+mod supervision;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -11,6 +14,10 @@ use dormouse_types::{AgentId, Outcome, ServerState, SessionId};
 pub(crate) use offers::{
     Agents, AgentsVerb, Config, ConfigVerb, Forgotten, Prompts, PromptsVerb, Resources, ResourcesVerb, Whence,
 };
+pub(crate) use sign_in::Login;
+pub(crate) use transfer::{ExportServers, ImportServers, Storage, StorageVerb, Whose};
+
+pub(crate) use supervision::{Alerts, AlertsVerb, Events, OneAgent, Stats, SupervisedVerb};
 
 /// A tool hub for AI agents whose tools sleep until they are needed.
 ///
@@ -78,8 +85,16 @@ pub(crate) enum Command {
     /// Conversations
     #[command(subcommand_required = true, arg_required_else_help = true)]
     History(History),
-    /// How the hub fares, in numbers
-    Stats,
+    /// What the hub remembers: take it elsewhere, and back
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Storage(Storage),
+    /// How servers, tools and calls fare, in numbers
+    Stats(Stats),
+    /// Alerts: what a person should look at
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Alerts(Alerts),
+    /// What happened lately, and what happens
+    Events(Events),
     /// What is wrong, and what to do about it
     Doctor(Doctor),
     /// Print a completion script for a shell
@@ -186,16 +201,14 @@ pub(crate) enum ServersVerb {
         /// The server
         name: String,
     },
-    /// Wait until it is in a state
-    Wait {
+    #[command(flatten)]
+    Supervised(SupervisedVerb),
+    /// Sign in at a server at a URL, at a browser on the machine where the hub runs
+    Login(Login),
+    /// Forget the sign-in at a server at a URL
+    Logout {
         /// The server
         name: String,
-        /// The states, any of which will do
-        #[arg(long = "state", value_name = "STATE", value_parser = state, value_delimiter = ',', default_value = "healthy")]
-        states: Vec<ServerState>,
-        /// How long, in seconds
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
-        timeout: f64,
     },
     /// Wake it; it sleeps again after its linger
     Attach {
@@ -376,19 +389,8 @@ pub(crate) struct Doctor {
 }
 
 fn state(text: &str) -> Result<ServerState, String> {
-    use ServerState as S;
-    let all = [
-        S::Dormant,
-        S::Initializing,
-        S::Healthy,
-        S::Warning,
-        S::Reconnecting,
-        S::Unreachable,
-        S::Disconnecting,
-        S::Disconnected,
-    ];
-    all.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
-        let words: Vec<&str> = all.iter().map(|state| state.as_str()).collect();
+    ServerState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let words: Vec<&str> = ServerState::ALL.iter().map(|state| state.as_str()).collect();
         format!("the states are {}", words.join(", "))
     })
 }

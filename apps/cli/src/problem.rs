@@ -33,6 +33,8 @@ fn exit_for(code: Code) -> Exit {
         Code::ServerFailed
         | Code::ServerRefused
         | Code::StartFailed
+        | Code::SignInNeeded
+        | Code::SignInFailed
         | Code::ServerResting
         | Code::ServerBusy
         | Code::ServerStopped => Exit::ServerDown,
@@ -97,6 +99,9 @@ fn hint(code: Code, members: &Map<String, Value>) -> Option<String> {
         Code::InvalidArguments => {
             let tool = members.get("tool")?.as_str()?;
             Some(format!("`dormouse tools show {tool}` shows what it takes"))
+        }
+        Code::SignInNeeded => {
+            Some("`dormouse servers login NAME` signs in; `doctor` says where that is kept".to_owned())
         }
         Code::ServerStopped => Some("`dormouse servers attach NAME` starts it".to_owned()),
         Code::ServerResting => Some("`dormouse servers restart NAME` tries at once".to_owned()),

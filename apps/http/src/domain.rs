@@ -22,3 +22,4 @@ pub(crate) use dormouse::{
 pub(crate) use dormouse::{
     ExportError, Fate, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict,
 };
+pub(crate) use dormouse::{LoginError, SignIn, SignInFault, SignInState, SignInsKept};

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::domain::Hub;
 use crate::guard;
 use crate::handle::{
-    chat, events, hub, query, resources, servers, share, supervision, tokens, tools, transfer,
+    chat, events, hub, query, resources, servers, share, sign_in, supervision, tokens, tools, transfer,
 };
 use crate::openapi::{AGENT, begun, finished};
 use crate::problem::{Code, Problem};
@@ -55,6 +55,7 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(servers::restart))
         .routes(routes!(servers::wait))
         .routes(routes!(servers::output))
+        .routes(routes!(sign_in::login, sign_in::sign_in, sign_in::logout))
         .routes(routes!(supervision::check))
         .routes(routes!(supervision::check_all))
         .routes(routes!(supervision::connect))

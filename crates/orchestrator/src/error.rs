@@ -24,6 +24,12 @@ pub enum StartFault {
     /// It was started and did not answer as a server.
     #[error(transparent)]
     Start(protocol::StartError),
+    /// A person has to sign in first.
+    #[error("{how}")]
+    SignIn {
+        /// Why, and by what command.
+        how: String,
+    },
 }
 
 impl StartFault {
@@ -32,9 +38,22 @@ impl StartFault {
         dormouse_types::chain(self)
     }
 
+    /// How the start of a server at a URL failed.
+    #[cfg(feature = "remote")]
+    pub(crate) fn of_start(key: &ServerKey, error: protocol::StartError) -> Self {
+        use protocol::SignInError as E;
+        match &error.fault {
+            protocol::StartFault::SignIn(fault @ (E::PersonNeeded | E::MoreNeeded { .. })) => {
+                Self::SignIn { how: crate::sign_in::wanted(key, fault) }
+            }
+            _ => Self::Start(error),
+        }
+    }
+
     /// What a person must do so that it can start, if it is a matter of signing in.
     pub(crate) fn sign_in(&self) -> Option<String> {
         match self {
+            Self::SignIn { how } => Some(how.clone()),
             Self::Start(protocol::StartError { fault: protocol::StartFault::SignIn(error), .. }) => {
                 Some(error.to_string())
             }
@@ -48,7 +67,11 @@ impl StartFault {
             Self::Start(error) if error.last_words().is_some() => {
                 format!("{}; it said: {}", self.chain(), error.last_words().unwrap_or_default())
             }
-            Self::Needs(_) | Self::Environment(_) | Self::Variable(_) | Self::Start(_) => self.chain(),
+            Self::Needs(_)
+            | Self::Environment(_)
+            | Self::Variable(_)
+            | Self::Start(_)
+            | Self::SignIn { .. } => self.chain(),
         }
     }
 }

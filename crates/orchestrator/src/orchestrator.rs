@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dormouse_lifecycle::{Phase, Supervision};
-use dormouse_protocol::{Connection, Environments, Launcher, Noise, RemoteClient};
+#[cfg(feature = "remote")]
+use dormouse_protocol::RemoteClient;
+use dormouse_protocol::{Connection, Environments, Launcher, Noise};
 use dormouse_registry::Registry;
 use dormouse_storage::{ConfigSource, Storage};
 use dormouse_types::{AgentId, BackChannel, Launch, NoBackChannel, Scope, ServerKey, ToolKey, ToolSettings};
@@ -26,6 +28,8 @@ use crate::folders::watch_files;
 use crate::inventory::{Inventory, Order, Say};
 use crate::lease::Lease;
 use crate::measure::Measures;
+use crate::own::Transports;
+use crate::remotes::Remotes;
 use crate::roster::Roster;
 use crate::said::ShareError;
 use crate::settings::Settings;
@@ -49,7 +53,10 @@ pub struct Parts {
     /// Who starts processes.
     pub launcher: Arc<dyn Launcher>,
     /// How servers at URLs are reached.
+    #[cfg(feature = "remote")]
     pub remote: RemoteClient,
+    /// How servers at URLs of other schemes are reached.
+    pub transports: Transports,
     /// Where measures go.
     pub meter: Meter,
 }
@@ -88,7 +95,11 @@ impl Orchestrator {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
-        let Parts { settings, storage, source, registry, environments, launcher, remote, meter } = parts;
+        #[cfg(feature = "remote")]
+        let remotes = Remotes::new(parts.remote, &parts.settings);
+        #[cfg(not(feature = "remote"))]
+        let remotes = Remotes::new();
+        let Parts { settings, storage, source, registry, environments, launcher, transports, meter, .. } = parts;
         let settings = Arc::new(settings);
         #[expect(
             clippy::disallowed_methods,
@@ -104,7 +115,7 @@ impl Orchestrator {
         };
         let engine = Arc::new(Engine {
             registry,
-            starter: Starter::new(settings.clone(), environments, launcher, remote),
+            starter: Starter::new(settings.clone(), environments, launcher, remotes, transports),
             shares: Arc::default(),
             tasks: TaskTracker::new(),
             measures,
@@ -171,7 +182,7 @@ impl Orchestrator {
         &self.engine().measures
     }
 
-    pub(crate) fn roster(&self) -> &Roster {
+    pub(crate) fn roster(&self) -> &Arc<Roster> {
         &self.shared.roster
     }
 

@@ -58,6 +58,7 @@ impl Instance {
                 let calls = busy.map(|leases| format!(", while {leases} calls run")).unwrap_or_default();
                 Some(format!("it did not answer a health probe within {} s{calls}", timeout.as_secs_f64()))
             }
+            Err(CallError::SignIn(error)) => Some(self.wants_sign_in(error)),
             Err(error) => Some(dormouse_types::chain(error)),
         };
         let answered = problem.is_none();

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_protocol::{
-    Connection, Endpoint, Environments, Launcher, Program, RemoteClient, SignIns, allowed_env,
-};
+use dormouse_protocol::{Connection, Environments, Launcher, Program, allowed_env};
 use dormouse_storage::mcp_json::expand;
-use dormouse_types::{Auth, Env, Launch, PrepareStep, PythonNeeds, Remote, ServerConfig, ServerKey};
+use dormouse_types::{Launch, PrepareStep, PythonNeeds, RemoteTransport, ServerConfig, ServerKey};
 
 use crate::error::StartFault;
+use crate::own::{self, Transports};
+use crate::remotes::Remotes;
 use crate::settings::Settings;
 
 /// Starts servers: makes their environment, gives them their variables, opens the connection.
@@ -21,8 +21,8 @@ pub(crate) struct Starter {
     settings: Arc<Settings>,
     environments: Arc<Environments>,
     launcher: Arc<dyn Launcher>,
-    remote: RemoteClient,
-    sign_ins: SignIns,
+    remotes: Remotes,
+    transports: Transports,
 }
 
 impl Starter {
@@ -30,15 +30,16 @@ impl Starter {
         settings: Arc<Settings>,
         environments: Arc<Environments>,
         launcher: Arc<dyn Launcher>,
-        remote: RemoteClient,
+        remotes: Remotes,
+        transports: Transports,
     ) -> Self {
-        let sign_ins = SignIns::open(&settings.state.join("sign-ins"), remote.clone());
-        Self { settings, environments, launcher, remote, sign_ins }
+        Self { settings, environments, launcher, remotes, transports }
     }
 
-    /// The sign-ins at servers at URLs.
-    pub(crate) fn sign_ins(&self) -> &SignIns {
-        &self.sign_ins
+    /// The servers at URLs.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn remotes(&self) -> &Remotes {
+        &self.remotes
     }
 
     pub(crate) fn environments(&self) -> &Environments {
@@ -70,11 +71,11 @@ impl Starter {
                 env: self.env(key, config)?,
                 cwd: self.directory(cwd.as_deref()),
             },
+            Launch::Url(remote) if remote.transport == RemoteTransport::Own => {
+                return own::open(&self.transports, remote, deadline, || report(PrepareStep::Ready)).await;
+            }
             Launch::Url(remote) => {
-                let endpoint = self.endpoint(remote)?;
-                report(PrepareStep::Ready);
-                let opened = Connection::open_url(&self.remote, &endpoint, deadline).await;
-                return opened.map_err(StartFault::Start);
+                return self.remotes.open(key, remote, deadline, || report(PrepareStep::Ready)).await;
             }
             Launch::Elsewhere { .. } => {
                 return Err(StartFault::Needs("its script lies with another hub, and not here".to_owned()));
@@ -97,21 +98,6 @@ impl Starter {
             Some(python) => Ok(python),
             None => self.environments.prepare(needs, report).await.map_err(StartFault::Environment),
         }
-    }
-
-    /// Where a server at a URL is, with its variables put in.
-    fn endpoint(&self, remote: &Remote) -> Result<Endpoint, StartFault> {
-        let unreadable = |error| StartFault::Needs(format!("its URL cannot be read: {error}"));
-        let headers = remote.headers.0.iter().map(|(name, value)| Ok((name.clone(), expanded(value)?)));
-        let url = expanded(&remote.url)?.parse().map_err(unreadable)?;
-        let ca_file = remote.ca_file.as_ref().map(|file| self.settings.space.join(file));
-        Ok(Endpoint {
-            signer: self.sign_ins.signer(&url, &signing(&remote.auth)?, ca_file.as_deref()),
-            url,
-            transport: remote.transport,
-            headers: Env(headers.collect::<Result<_, StartFault>>()?),
-            ca_file,
-        })
     }
 
     fn directory(&self, cwd: Option<&Path>) -> PathBuf {
@@ -143,22 +129,7 @@ impl Starter {
     }
 }
 
-/// How the hub signs in, with the variables put in.
-fn signing(auth: &Auth) -> Result<Auth, StartFault> {
-    Ok(match auth {
-        Auth::Headers => Auth::Headers,
-        Auth::AuthorizationCode { client_id, scopes } => Auth::AuthorizationCode {
-            client_id: client_id.as_deref().map(expanded).transpose()?,
-            scopes: scopes.clone(),
-        },
-        Auth::ClientCredentials { client_id, client_secret, scopes } => Auth::ClientCredentials {
-            client_id: expanded(client_id)?,
-            client_secret: expanded(client_secret)?,
-            scopes: scopes.clone(),
-        },
-    })
-}
-
-fn expanded(text: &str) -> Result<String, StartFault> {
+/// A text with its variables put in.
+pub(crate) fn expanded(text: &str) -> Result<String, StartFault> {
     expand(text, &|name| std::env::var(name).ok()).map_err(|missing| StartFault::Variable(missing.name))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_lifecycle::Event as Step;
-use dormouse_protocol::SignIns;
 use dormouse_registry::Entry;
 use dormouse_types::{
     Alert, AlertLevel, BackChannel, Features, NoBackChannel, ServerKey, ServerState, Wanted,
@@ -125,12 +124,7 @@ impl Orchestrator {
         self.engine().alerts.clear()
     }
 
-    /// The sign-ins of this hub at servers at URLs; a start uses what a person granted there.
-    pub fn sign_ins(&self) -> &SignIns {
-        self.engine().starter.sign_ins()
-    }
-
-    fn known_entry(&self, server: &ServerKey) -> Option<Arc<Entry>> {
+    pub(crate) fn known_entry(&self, server: &ServerKey) -> Option<Arc<Entry>> {
         self.registry().snapshot().get(server).cloned()
     }
 }

@@ -52,7 +52,7 @@ impl Inventory {
             registry.set_status(&entry.key, ServerStatus::dormant(Timestamp::now()));
         }
         let wake = entry.config.wanted == Wanted::Always;
-        let contact = entry.source == FeatureSource::Unknown && entry.config.wanted == Wanted::OnDemand;
+        let contact = entry.source == FeatureSource::Unknown && entry.config.wanted != Wanted::Stopped;
         if !wake && !contact {
             return;
         }
@@ -66,7 +66,10 @@ impl Inventory {
             let registry = self.roster.engine().registry.clone();
             let (storage, entry) = (self.storage.clone(), entry.clone());
             let told = async move {
-                if ours_to_contact(&*storage, &registry, &entry).await {
+                if wake {
+                    // Every hub has one of those that always run, and hears it from there.
+                    first_contact(registry, entry, instance.phases()).await;
+                } else if ours_to_contact(&*storage, &registry, &entry).await {
                     instance.feed(Step::Wake);
                     first_contact(registry, entry, instance.phases()).await;
                 }

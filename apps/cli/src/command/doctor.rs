@@ -40,6 +40,7 @@ fn told(output: &Output, space: &str, report: &DoctorReport) -> Result<(), Failu
         ("storage", report.storage.clone()),
         ("python", python),
         ("model", report.model.clone().unwrap_or_else(|| "none".to_owned())),
+        ("sign-ins", report.sign_ins.clone()),
         ("weak", report.weaknesses.join("\n")),
     ])?;
     let unwell = report.servers.iter().map(|server| {
@@ -83,6 +84,7 @@ mod tests {
             model: None,
             hint: None,
             storage: "ok".to_owned(),
+            sign_ins: String::new(),
         }
     }
 

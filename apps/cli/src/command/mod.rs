@@ -4,15 +4,20 @@ mod agents;
 mod ask;
 mod config;
 mod doctor;
+mod events;
 mod history;
 mod prompts;
 mod resources;
 mod serve;
 mod servers;
+mod sign_in;
 mod stats;
+mod storage;
+mod supervision;
 mod token;
 mod tool_settings;
 mod tools;
+mod transfer;
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -54,8 +59,11 @@ pub(crate) async fn run(run: &Run, command: Command) -> Result<Exit, Failure> {
         Command::Agents(agents) => agents::run(run, agents).await,
         Command::Token(token) => token::run(run, token.verb).await,
         Command::Config(config) => config::run(run, config.verb).await,
+        Command::Storage(storage) => storage::run(run, storage.verb).await,
         Command::History(history) => history::run(run, history).await,
-        Command::Stats => stats::run(run).await,
+        Command::Stats(stats) => stats::run(run, stats).await,
+        Command::Alerts(alerts) => supervision::alerts(run, alerts).await,
+        Command::Events(events) => events::run(run, events).await,
         Command::Doctor(doctor) => doctor::run(run, doctor).await,
         Command::Completions { shell } => completions(run, shell),
     }

@@ -58,13 +58,11 @@ pub(super) async fn run(run: &Run, Servers { view, verb }: Servers) -> Result<Ex
         ServersVerb::Restart { name } => {
             run.show(hub.post(&of(name, "/restart"), &json!({})).await?, one_line)
         }
+        ServersVerb::Login(login) => super::sign_in::login(run, hub, &of(&login.name, "/login"), login).await,
+        ServersVerb::Logout { name } => super::sign_in::logout(run, hub, &of(name, "/login")).await,
         ServersVerb::Attach { name } => run.show(hub.post(&of(name, "/attach"), &json!({})).await?, one_line),
         ServersVerb::Detach { name } => run.show(hub.post(&of(name, "/detach"), &json!({})).await?, one_line),
-        ServersVerb::Wait { name, states, timeout } => {
-            let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
-            let query = format!("/wait?state={}&timeout_ms={}", states.join(","), milliseconds(*timeout));
-            run.show(hub.get(&of(name, &query)).await?, one_line)
-        }
+        ServersVerb::Supervised(verb) => super::supervision::servers(run, hub, &view, verb).await,
     })
     .await
 }
@@ -94,7 +92,7 @@ fn listed(output: &Output, servers: Vec<ServerItem<'static>>) -> Result<(), Fail
     output.table(&["server", "state", "tools", "source", "reason"], rows.collect())
 }
 
-fn one_line(output: &Output, server: ServerItem<'static>) -> Result<(), Failure> {
+pub(super) fn one_line(output: &Output, server: ServerItem<'static>) -> Result<(), Failure> {
     let reason = server.reason.unwrap_or_default();
     output.table(
         &["server", "state", "reason"],

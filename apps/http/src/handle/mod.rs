@@ -7,6 +7,7 @@ pub(crate) mod query;
 pub(crate) mod resources;
 pub(crate) mod servers;
 pub(crate) mod share;
+pub(crate) mod sign_in;
 pub(crate) mod supervision;
 pub(crate) mod tokens;
 pub(crate) mod tools;

@@ -79,6 +79,8 @@ codes! {
     ServerFailed = "server_failed", BAD_GATEWAY, "The server failed during the call";
     ServerRefused = "server_refused", BAD_GATEWAY, "The server refused the call";
     StartFailed = "start_failed", BAD_GATEWAY, "The server did not start";
+    SignInNeeded = "sign_in_needed", BAD_GATEWAY, "The server wants a sign-in";
+    SignInFailed = "sign_in_failed", BAD_GATEWAY, "The sign-in at the server failed";
     ServerResting = "server_resting", SERVICE_UNAVAILABLE, "The server failed too often and is left alone for a while";
     ServerBusy = "server_busy", SERVICE_UNAVAILABLE, "As many calls run at the server as may";
     Ending = "ending", SERVICE_UNAVAILABLE, "The hub is ending";

@@ -11,6 +11,7 @@ use crate::domain::{
     RegisterError, RemoveError, RunError, ShareError, StartFault, StorageError, TokenError, ToolSettingError,
     WaitError, WireError, chain,
 };
+use crate::domain::{LoginError, SignInFault};
 use crate::wire::RefusedSetting;
 
 impl From<InvalidName> for Problem {
@@ -98,7 +99,7 @@ fn on_the_wire(error: WireError, detail: String) -> Problem {
         | WireError::Unreachable { .. }
         | WireError::Broken { .. }
         | WireError::Status { .. } => Problem::new(Code::ServerFailed, detail),
-        WireError::SignIn(_) => Problem::new(Code::ServerRefused, detail),
+        WireError::SignIn(_) => Problem::new(Code::SignInNeeded, detail),
         WireError::Died { stderr, .. } => {
             Problem::new(Code::ServerFailed, detail).with_list("stderr", stderr)
         }
@@ -112,7 +113,10 @@ fn on_the_wire(error: WireError, detail: String) -> Problem {
 fn stderr(fault: &StartFault) -> Vec<String> {
     match fault {
         StartFault::Start(error) => error.stderr.clone(),
-        StartFault::Needs(_) | StartFault::Environment(_) | StartFault::Variable(_) => Vec::new(),
+        StartFault::Needs(_)
+        | StartFault::Environment(_)
+        | StartFault::Variable(_)
+        | StartFault::SignIn { .. } => Vec::new(),
     }
 }
 
@@ -122,8 +126,14 @@ impl From<LeaseError> for Problem {
         match error {
             LeaseError::UnknownServer { .. } => Self::new(Code::UnknownServer, detail),
             LeaseError::Start { source, .. } => {
-                Self::new(Code::StartFailed, format!("{detail}: {}", source.chain()))
-                    .with_list("stderr", stderr(&source))
+                let code = match *source {
+                    StartFault::SignIn { .. } => Code::SignInNeeded,
+                    StartFault::Needs(_)
+                    | StartFault::Environment(_)
+                    | StartFault::Variable(_)
+                    | StartFault::Start(_) => Code::StartFailed,
+                };
+                Self::new(code, format!("{detail}: {}", source.chain())).with_list("stderr", stderr(&source))
             }
             LeaseError::Open { .. } => Self::new(Code::ServerResting, detail),
             LeaseError::Stopped { .. } => Self::new(Code::ServerStopped, detail),
@@ -353,6 +363,23 @@ impl From<WaitError> for Problem {
             WaitError::UnknownServer(error) => error.into(),
             WaitError::Late { now, .. } => {
                 Self::new(Code::StateNotReached, detail).with("state", now.as_str())
+            }
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let detail = chain(&error);
+        match error {
+            LoginError::UnknownServer(error) => error.into(),
+            LoginError::NotYours { .. } => Self::new(Code::NotYours, detail),
+            LoginError::SignIn(SignInFault::UnknownServer { .. }) => Self::new(Code::UnknownServer, detail),
+            LoginError::SignIn(SignInFault::NotUsed { .. } | SignInFault::NotBuilt) => {
+                Self::new(Code::NotSupported, detail)
+            }
+            LoginError::SignIn(SignInFault::Entry { .. } | SignInFault::Failed { .. }) => {
+                Self::new(Code::SignInFailed, detail)
             }
         }
     }

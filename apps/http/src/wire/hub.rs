@@ -132,11 +132,14 @@ pub struct DoctorReport {
     pub hint: Option<String>,
     /// `ok`, or why what is remembered cannot be reached.
     pub storage: String,
+    /// Where sign-ins at servers at URLs are kept.
+    #[serde(default)]
+    pub sign_ins: String,
 }
 
 impl DoctorReport {
     pub(crate) fn of(doctor: Doctor, health: Health, servers: &[ServerInfo]) -> Self {
-        let Doctor { findings, python, weaknesses, model, hint } = doctor;
+        let Doctor { findings, python, weaknesses, model, hint, sign_ins } = doctor;
         let (python, python_problem) = match python {
             Ok(path) => (Some(path.display().to_string()), None),
             Err(problem) => (None, Some(problem)),
@@ -154,6 +157,7 @@ impl DoctorReport {
             model,
             hint,
             storage,
+            sign_ins: super::kept(sign_ins),
         }
     }
 }

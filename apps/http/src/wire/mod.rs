@@ -15,6 +15,7 @@ mod plan;
 mod query;
 mod server;
 mod share;
+mod sign_in;
 mod supervision;
 mod token;
 mod tool;
@@ -35,6 +36,8 @@ pub use share::{
     AddedServer, AddedServers, AgentItem, CallRecordItem, EntryReport, FailedServer, GetPrompt, Gone,
     OfferedItem, ReadResource, ResetBody, ResetReport, Sharing, ToolSetting, ToolStatItem,
 };
+pub use sign_in::SignInItem;
+pub(crate) use sign_in::kept;
 pub use supervision::{
     AlertItem, CallSums, CheckItem, ClearedAlerts, DisconnectBody, RaiseAlert, RecentEvent, RefusedSetting,
     ServerStatItem, SettingRange, StatsReport, SupervisionReport,

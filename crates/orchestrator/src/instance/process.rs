@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use dormouse_lifecycle::{Action, Event as Step, Phase, Then};
 use dormouse_protocol::{Connection, Exit};
-use dormouse_types::{AlertLevel, Event, PrepareStep};
+use dormouse_types::{Event, PrepareStep};
 use tracing::debug;
 
 use super::Instance;
 use super::cell::Effects;
-use crate::alerts::{Cause, Words};
 use crate::error::StartFault;
 use crate::share::{Alike, Hold};
 
@@ -84,10 +83,7 @@ impl Instance {
                     debug!(server = %self.key, fault = %fault.chain(), "start failed");
                     cell.reason = Some(fault.described());
                     if let Some(message) = fault.sign_in() {
-                        let title = "sign-in needed".to_owned();
-                        let words = Words { level: AlertLevel::Warning, title, message };
-                        let key = Some(self.key.clone());
-                        self.engine.alerts.begin(&self.engine.registry, key, Cause::SignIn, words);
+                        self.alert_sign_in(message);
                     }
                     cell.fault = Some(fault);
                     (Some(self.take(&mut cell, Step::StartFailed)), None)

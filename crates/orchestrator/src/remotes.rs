@@ -1,0 +1,86 @@
+//! Servers at URLs: from an entry to a connection, with the variables put in.
+//!
+//! Without the feature `remote` there is none of it, and such a server says so.
+
+#[cfg(feature = "remote")]
+mod endpoint;
+
+#[cfg(feature = "remote")]
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dormouse_protocol::Connection;
+#[cfg(feature = "remote")]
+use dormouse_protocol::RemoteClient;
+#[cfg(feature = "oauth")]
+use dormouse_protocol::SignIns;
+use dormouse_types::{Remote, ServerKey};
+
+use crate::error::StartFault;
+#[cfg(feature = "oauth")]
+use crate::sign_in::Logins;
+
+#[cfg(feature = "oauth")]
+pub(crate) use endpoint::Place;
+
+/// How servers at URLs are reached.
+#[derive(Debug)]
+pub(crate) struct Remotes {
+    #[cfg(feature = "remote")]
+    client: RemoteClient,
+    #[cfg(feature = "remote")]
+    space: PathBuf,
+    #[cfg(feature = "oauth")]
+    pub(crate) sign_ins: SignIns,
+    #[cfg(feature = "oauth")]
+    pub(crate) logins: Logins,
+}
+
+#[cfg(feature = "remote")]
+impl Remotes {
+    pub(crate) fn new(client: RemoteClient, settings: &crate::settings::Settings) -> Self {
+        #[cfg(feature = "oauth")]
+        let sign_ins = SignIns::open(&settings.state.join("sign-ins"), client.clone());
+        Self {
+            client,
+            space: settings.space.clone(),
+            #[cfg(feature = "oauth")]
+            sign_ins,
+            #[cfg(feature = "oauth")]
+            logins: Logins::default(),
+        }
+    }
+
+    /// Connects to a server at a URL.
+    pub(crate) async fn open(
+        &self,
+        key: &ServerKey,
+        remote: &Remote,
+        deadline: Duration,
+        ready: impl FnOnce(),
+    ) -> Result<Connection, StartFault> {
+        let endpoint = self.endpoint(remote)?;
+        ready();
+        let opened = Connection::open_url(&self.client, &endpoint, deadline).await;
+        opened.map_err(|error| StartFault::of_start(key, error))
+    }
+}
+
+#[cfg(not(feature = "remote"))]
+impl Remotes {
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+
+    #[expect(clippy::unused_async, reason = "as with the feature")]
+    pub(crate) async fn open(
+        &self,
+        _: &ServerKey,
+        _: &Remote,
+        _: Duration,
+        _: impl FnOnce(),
+    ) -> Result<Connection, StartFault> {
+        let why = "it is at a URL, and this program was built without the feature `remote`";
+        Err(StartFault::Needs(why.to_owned()))
+    }
+}
