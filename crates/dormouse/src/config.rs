@@ -5,6 +5,7 @@
 //! wins over both.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use dormouse_types::{Env, Idle, ServerName, Timing, Wanted};
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be set for a space.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the hub remembers: `embedded`, `memory`, or the address of a Redis.
@@ -123,7 +124,7 @@ pub struct Http {
 }
 
 /// What is said about one server.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSection {
     /// `on_demand`, `always` or `stopped`.
@@ -253,7 +254,8 @@ impl Config {
         let place = path.display().to_string();
         let invalid =
             |place: &str, problem: String| ConfigError::Invalid { place: place.to_owned(), problem };
-        let from_file: Self = toml::from_str(&text).map_err(|error| invalid(&place, error.to_string()))?;
+        let from_file: Self =
+            toml::from_str(&text).map_err(|error| invalid(&place, on_line(&text, &error)))?;
         // Every leaf of the whole settings, so that no setting is without a variable.
         let mut table =
             toml::Table::try_from(&from_file).map_err(|error| invalid(&place, error.to_string()))?;
@@ -379,6 +381,39 @@ fn overlay(
     }
 }
 
+/// What is wrong with a text, and in which line. The line itself may hold a password.
+fn on_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{}{}", line.unwrap_or_default(), error.message())
+}
+
+/// Without what may be secret: an address with its password, values of variables.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let storage = self.storage.split(':').next().unwrap_or_default();
+        f.debug_struct("Config")
+            .field("storage", &storage)
+            .field("model", &self.model)
+            .field("drop_folders", &self.drop_folders)
+            .field("timing", &self.timing)
+            .field("http", &self.http)
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the values of variables.
+impl fmt::Debug for ServerSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&String> = self.env.keys().collect();
+        f.debug_struct("ServerSection")
+            .field("wanted", &self.wanted)
+            .field("env", &variables)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The text as a value of the leaf's kind; what does not read as such stays text, and the
 /// settings' own types refuse it with its name.
 fn read_as(leaf: &toml::Value, text: &str) -> toml::Value {
@@ -428,6 +463,20 @@ mod tests {
             let error = read(text, variables).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn a_password_is_in_no_message() {
+        let address = "storage = 'redis://u:s3cret@h'";
+        for text in
+            [format!("{address} x"), format!("\n{address}\n{address}"), format!("{address}\nmodel = 7")]
+        {
+            let error = read(&text, &[]).unwrap_err().to_string();
+            assert!(error.contains("line ") && !error.contains("s3cret"), "{error}");
+        }
+        let config = read(&format!("{address}\n[servers.x.env]\nT = 's3cret'"), &[]).unwrap();
+        let shown = format!("{config:?}");
+        assert!(shown.contains("redis") && shown.contains('T') && !shown.contains("s3cret"), "{shown}");
     }
 
     #[test]
