@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use dormouse_context::{Context, Measures, Parts as ContextParts, Wake};
-use dormouse_orchestrator::{self as orchestrator, Orchestrator, Parts, Settings};
+use dormouse_orchestrator::{self as orchestrator, Orchestrator, Parts, Settings, Transports};
 use dormouse_protocol::{
     EnvironmentError, EnvironmentSettings, Environments, Keeper, KeeperError, Launcher, Proxies,
-    RemoteClient, RemoteError, RemoteSettings,
+    RemoteClient, RemoteError, RemoteSettings, Transport,
 };
 use dormouse_registry::{self as registry, Registry};
 use dormouse_routing::{Model, ModelChoice, ModelSettings, Router};
@@ -94,6 +94,7 @@ pub struct HubBuilder {
     storage: Option<Arc<dyn Storage>>,
     source: Option<Arc<dyn ConfigSource>>,
     launcher: Option<Arc<dyn Launcher>>,
+    transports: Transports,
     meter: Option<Meter>,
     model: Option<Arc<dyn Model>>,
     observers: Vec<Arc<dyn Observer>>,
@@ -133,6 +134,14 @@ impl HubBuilder {
     /// Who starts processes, instead of a keeper of our own.
     pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
         self.launcher = Some(launcher);
+        self
+    }
+
+    /// How servers are reached whose entry names this transport, as its `type` and as the scheme
+    /// of its URL: `{"type": "mem", "url": "mem://clock"}`. `http`, `https`, `stdio` and `sse` are
+    /// the hub's own.
+    pub fn transport(mut self, scheme: impl Into<String>, transport: Arc<dyn Transport>) -> Self {
+        self.transports.insert(scheme.into(), transport);
         self
     }
 
@@ -242,6 +251,7 @@ impl HubBuilder {
             environments: environments.clone(),
             launcher,
             remote: RemoteClient::new(RemoteSettings { proxies, ..RemoteSettings::default() })?,
+            transports: self.transports,
             meter: meter.clone(),
         })
         .await?;

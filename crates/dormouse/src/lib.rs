@@ -68,6 +68,7 @@ pub use dormouse_orchestrator::{
 };
 pub use dormouse_orchestrator::{SignIn, SignInFault, SignInState, SignInsKept};
 pub use dormouse_protocol::SignInError;
+pub use dormouse_protocol::{Address, Channel, Transport, TransportError};
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
 pub use dormouse_protocol::{Direct, Exit, ExitHandle, LaunchError, Launched, Launcher, Program};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};
