@@ -16,6 +16,7 @@ use dormouse_http::Problem;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -193,6 +194,20 @@ impl HubClient {
         Err(refusal(response, Effect::Call).await)
     }
 
+    /// Listens to what happens, from the event after that one on.
+    pub(crate) async fn listen(&mut self, path: &str, last_id: Option<&str>) -> Result<Events, Failure> {
+        let mut request = Request::builder().method(Method::GET).uri(path);
+        if let Some(last_id) = last_id {
+            request = request.header("last-event-id", last_id);
+        }
+        let response = self.dispatch(request, Bytes::new()).await;
+        let response = response.map_err(|error| error.failure(Effect::None))?;
+        if response.status().is_success() {
+            return Ok(Events::of(response.into_body()));
+        }
+        Err(refusal(response, Effect::None).await)
+    }
+
     async fn exchange(
         &mut self,
         method: Method,
@@ -215,7 +230,7 @@ impl HubClient {
         path: &str,
         body: Option<(Bytes, &str)>,
     ) -> Result<Response<Body>, Unanswered> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        let mut request = Request::builder().method(method).uri(path);
         let body = match body {
             Some((body, accept)) => {
                 request =
@@ -224,6 +239,11 @@ impl HubClient {
             }
             None => Bytes::new(),
         };
+        self.dispatch(request, body).await
+    }
+
+    async fn dispatch(&mut self, request: Builder, body: Bytes) -> Result<Response<Body>, Unanswered> {
+        let request = request.header(header::HOST, "localhost");
         let request = request.body(Full::new(body)).map_err(|error| Unanswered::Unsent(error.into()))?;
         match &mut self.0 {
             Transport::Inside(hub) => match hub.clone().oneshot(request).await {
@@ -261,7 +281,12 @@ impl Unanswered {
         Failure::new(exit, message).caused_by(&*error)
     }
 
-    /// The failure of a stream that broke off.
+    /// The failure of a stream of events that broke off.
+    pub(crate) fn of_listening(self) -> Failure {
+        self.failure(Effect::None)
+    }
+
+    /// The failure of a query's stream that broke off.
     pub(crate) fn of_stream(self) -> Failure {
         self.failure(Effect::Call)
     }

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::{View, seconds};
+use super::transfer::{ExportServers, ImportServers};
+use super::{OneAgent, View, seconds};
 
 #[derive(Debug, Args)]
 pub(crate) struct Agents {
@@ -16,6 +17,10 @@ pub(crate) struct Agents {
 pub(crate) enum AgentsVerb {
     /// List the agents that have servers, with how many are their own and how many are shared
     List,
+    /// Show an agent's servers, and how they fare
+    Show(OneAgent),
+    /// Remove what an agent has: its own servers, shares, settings of tools, and conversations
+    Remove(OneAgent),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +93,16 @@ pub(crate) enum ConfigVerb {
     Servers {
         #[command(flatten)]
         view: View,
+    },
+    /// Take servers from another client's configuration, from MCPStore, or from an mcp.json
+    Import(ImportServers),
+    /// Put servers into another client's configuration, with a backup
+    Export(ExportServers),
+    /// Show how closely servers are watched, or change it for good; each setting has its range
+    Supervision {
+        /// What to change: NAME=NUMBER, or NAME= to go back to its default
+        #[arg(value_name = "NAME=NUMBER")]
+        settings: Vec<String>,
     },
     /// Check dormouse.toml and mcp.json without starting anything
     Validate,

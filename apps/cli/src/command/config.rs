@@ -20,9 +20,12 @@ const HIDDEN: &str = "…";
 pub(super) async fn run(run: &Run, verb: ConfigVerb) -> Result<Exit, Failure> {
     match verb {
         ConfigVerb::Show => show(run),
+        ConfigVerb::Import(asked) => super::transfer::import(run, asked).await,
+        ConfigVerb::Export(asked) => super::transfer::export(run, asked).await,
         ConfigVerb::Validate => validate(run),
         ConfigVerb::Init => init(run),
         ConfigVerb::Reset => reset(run),
+        ConfigVerb::Supervision { settings } => super::supervision::settings(run, &settings).await,
         ConfigVerb::Servers { view } => servers(run, &view).await,
         ConfigVerb::Forget { view, what } => forget(run, &view, what).await,
     }
@@ -72,10 +75,10 @@ fn without_secrets(mut config: Config) -> Config {
     for server in config.servers.values_mut() {
         server.env.values_mut().for_each(|value| HIDDEN.clone_into(value));
     }
-    for url in [&mut config.models.ollama_url, &mut config.models.openai_url] {
+    for url in [&mut config.storage, &mut config.models.ollama_url, &mut config.models.openai_url] {
+        // A password may hold any sign, also one that should have been encoded.
         if let Some((scheme, rest)) = url.split_once("://")
-            && let Some((login, host)) = rest.split_once('@')
-            && !login.contains('/')
+            && let Some((_, host)) = rest.rsplit_once('@')
         {
             *url = format!("{scheme}://{HIDDEN}@{host}");
         }
@@ -234,11 +237,15 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let config =
-            read("[models]\nopenai_url = 'https://me:s3cret@host/v1'\n[servers.x.env]\nTOKEN = 's3cret'\n");
+        let config = read(
+            "storage = 'redis://me:s3cret/x@host:1'\n[models]\nopenai_url = 'https://me:s3cret@host/v1'\n[servers.x.env]\nTOKEN = 's3cret'\n",
+        );
         let shown = as_toml(&without_secrets(config)).unwrap();
         assert!(
-            !shown.contains("s3cret") && shown.contains("TOKEN") && shown.contains("@host/v1"),
+            !shown.contains("s3cret")
+                && shown.contains("TOKEN")
+                && shown.contains("@host/v1")
+                && shown.contains("@host:1"),
             "{shown}"
         );
     }

@@ -1,51 +1,79 @@
-//! `stats`: how the hub fares, in numbers.
+//! `stats`: how servers, tools and calls fare, in numbers.
 
 use std::collections::BTreeMap;
 
-use dormouse_http::wire::HealthReport;
+use dormouse_http::wire::{HealthReport, StatsReport, ToolStatItem};
 use serde_json::{Value, json};
 
-use super::Run;
+use super::{Run, path};
+use crate::args::Stats;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-pub(super) async fn run(run: &Run) -> Result<Exit, Failure> {
+pub(super) async fn run(run: &Run, Stats { view }: Stats) -> Result<Exit, Failure> {
     run.with_hub(async |hub| {
-        let health: Value = hub.get("/health").await?;
-        let measured = Measured::read(&hub.get_text("/metrics").await?);
+        run.settled(hub).await?;
+        let health: Value = hub.get(&path(&view, "/health")).await?;
+        let stats: Value = hub.get(&path(&view, "/stats")).await?;
+        let tools: Vec<ToolStatItem> = hub.get(&path(&view, "/stats/tools")).await?;
+        // What is measured is of the whole hub; an agent is told of what is its own.
+        let measured = match view.agent {
+            None => Measured::read(&hub.get_text("/metrics").await?),
+            Some(_) => Measured::default(),
+        };
         if run.output.json {
             let samples: Vec<Value> = measured.samples.iter().map(Sample::as_json).collect();
-            run.output.value(&json!({"health": health, "metrics": samples}))?;
+            run.output.value(&json!({"health": health, "stats": stats, "metrics": samples}))?;
             return Ok(Exit::Ok);
         }
-        run.show(health, |output, health: HealthReport| {
-            output.facts(facts(&health, &measured))?;
-            output.table(
-                &["server", "tool", "calls", "ok", "not ok", "mean"],
-                measured
-                    .by_tool()
-                    .into_iter()
-                    .map(|((server, tool), calls)| calls.row(server, tool))
-                    .collect(),
-            )
+        let health: HealthReport = serde_json::from_value(health).map_err(unreadable)?;
+        run.show(stats, |output, stats: StatsReport| {
+            output.facts(facts(&health, &stats, &measured))?;
+            super::agents::servers(output, &stats.by_server)?;
+            let called = tools.into_iter().filter(|tool| tool.calls > 0).map(called);
+            output.table(&["server", "tool", "calls", "ok", "not ok", "mean"], called.collect())
         })
     })
     .await
 }
 
-fn facts(health: &HealthReport, measured: &Measured) -> Vec<(&'static str, String)> {
+fn unreadable(error: serde_json::Error) -> Failure {
+    Failure::new(Exit::Unexpected, "the hub's answer cannot be read").caused_by(&error)
+}
+
+fn called(tool: ToolStatItem) -> Vec<String> {
+    let ToolStatItem { server_name, tool_name, calls, errors, mean_ms, .. } = tool;
+    let mean = mean_ms.map(|mean| format!("{mean} ms")).unwrap_or_default();
+    vec![server_name, tool_name, calls.to_string(), (calls - errors).to_string(), errors.to_string(), mean]
+}
+
+/// What there is of each kind, and in which state: `3: 1 healthy, 2 dormant`.
+fn counted<'a>(all: usize, kinds: impl IntoIterator<Item = (&'a String, &'a usize)>) -> String {
+    let kinds = kinds.into_iter().filter(|(_, count)| **count > 0);
+    let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{count} {kind}")).collect();
+    if kinds.is_empty() { all.to_string() } else { format!("{all}: {}", kinds.join(", ")) }
+}
+
+fn facts(health: &HealthReport, stats: &StatsReport, measured: &Measured) -> Vec<(&'static str, String)> {
     let queries = measured.sum("queries_total", &[]);
     let well = measured.sum("queries_total", &[("status", "success")]);
     let mean = mean(
         measured.sum("query_duration_seconds_sum", &[]),
         measured.sum("query_duration_seconds_count", &[]),
     );
+    let left_out = match stats.disabled_tools {
+        0 => String::new(),
+        count => format!(", and {count} that are disabled"),
+    };
     vec![
-        ("hub", format!("{}, version {}", health.status, health.version)),
-        ("servers", format!("{}, {} awake", health.servers, health.attached)),
-        ("tools", health.tools.to_string()),
+        ("hub", format!("{}, version {}, since {}", health.status, health.version, stats.since)),
+        ("servers", counted(stats.servers, &stats.states)),
+        ("tools", format!("{}{left_out}", stats.tools)),
+        ("agents", stats.agents.to_string()),
         ("storage", health.storage.clone()),
         ("model", health.model.clone().unwrap_or_else(|| "none".to_owned())),
+        ("calls", format!("{}, {} not ok", stats.calls.calls, stats.calls.errors)),
+        ("alerts", counted(stats.alerts.values().sum(), &stats.alerts)),
         (
             "queries",
             if queries == 0.0 { "none yet".to_owned() } else { format!("{queries}, {well} ok, mean {mean}") },
@@ -70,21 +98,6 @@ struct Sample {
     value: f64,
 }
 
-#[derive(Debug, Default)]
-struct Calls {
-    all: f64,
-    ok: f64,
-    seconds: f64,
-    timed: f64,
-}
-
-impl Calls {
-    fn row(self, server: String, tool: String) -> Vec<String> {
-        let Self { all, ok, seconds, timed } = self;
-        vec![server, tool, all.to_string(), ok.to_string(), (all - ok).to_string(), mean(seconds, timed)]
-    }
-}
-
 impl Measured {
     /// Reads Prometheus' text format; what is no sample is left out.
     fn read(text: &str) -> Self {
@@ -97,28 +110,6 @@ impl Measured {
                 && labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|v| v == value))
         };
         self.samples.iter().filter(fits).map(|sample| sample.value).sum()
-    }
-
-    fn by_tool(&self) -> BTreeMap<(String, String), Calls> {
-        let mut tools: BTreeMap<(String, String), Calls> = BTreeMap::new();
-        for sample in &self.samples {
-            let label = |name: &str| sample.labels.get(name).cloned().unwrap_or_default();
-            let mut add = |field: fn(&mut Calls) -> &mut f64| {
-                *field(tools.entry((label("server"), label("tool"))).or_default()) += sample.value;
-            };
-            match sample.name.as_str() {
-                "tool_calls_total" => {
-                    add(|calls| &mut calls.all);
-                    if label("status") == "success" {
-                        add(|calls| &mut calls.ok);
-                    }
-                }
-                "tool_call_duration_seconds_sum" => add(|calls| &mut calls.seconds),
-                "tool_call_duration_seconds_count" => add(|calls| &mut calls.timed),
-                _ => {}
-            }
-        }
-        tools
     }
 }
 
@@ -187,14 +178,18 @@ broken{
 "#;
 
     #[test]
-    fn calls_are_counted_by_tool() {
+    fn labels_are_read_with_whatever_they_hold() {
         let measured = Measured::read(TEXT);
-        let rows: Vec<Vec<String>> =
-            measured.by_tool().into_iter().map(|((server, tool), calls)| calls.row(server, tool)).collect();
-        assert_eq!(
-            rows,
-            [vec!["a\"b", "x,y} z", "1", "1", "0", ""], vec!["calc", "calculate", "4", "3", "1", "25.0 ms"],]
-        );
+        assert_eq!(measured.sum("tool_calls_total", &[("server", "a\"b"), ("tool", "x,y} z")]), 1.0);
+        assert_eq!(measured.sum("tool_calls_total", &[("server", "calc")]), 4.0);
+        assert_eq!(measured.sum("broken", &[]), 0.0);
+    }
+
+    #[test]
+    fn kinds_that_are_there_are_counted() {
+        let states = BTreeMap::from([("dormant".to_owned(), 2), ("healthy".to_owned(), 0)]);
+        assert_eq!(counted(2, &states), "2: 2 dormant");
+        assert_eq!(counted(0, &BTreeMap::new()), "0");
     }
 
     #[test]
