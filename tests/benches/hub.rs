@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dormouse::{Hub, Scope, ServerName, ServerState};
+use dormouse_tests::gauge::{cpu, median, open_files, quantile, rss_kib};
 use dormouse_tests::{TestSpace, call, serve, until};
 use futures::future::join_all;
 use rmcp::ServiceExt as _;
@@ -36,39 +37,6 @@ async fn main() {
     if wants("many") {
         many().await;
     }
-}
-
-/// The CPU time of this process so far, children left out.
-fn cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<u64> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // After the state letter: utime and stime are the 11th and 12th number, in ticks of 10 ms.
-    Duration::from_millis(10 * (fields[10] + fields[11]))
-}
-
-fn rss_kib() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default()
-}
-
-fn open_files() -> usize {
-    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-fn quantile(sorted: &[Duration], q: f64) -> Duration {
-    sorted[((sorted.len() - 1) as f64 * q).round() as usize]
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// One way to call the echo server.

@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: spaces on disk, hubs over them, and a look at what is left.
 
+pub mod gauge;
 mod program;
 mod served;
 pub mod shipped;

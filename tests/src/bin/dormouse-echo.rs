@@ -1,4 +1,6 @@
 //! The lightest MCP server on standard input and output: benchmarks measure the hub, not it.
+//!
+//! `dormouse-echo [NAME [TOOLS]]`: with so many tools, of which the first one echoes.
 
 use std::io::{BufRead as _, Write as _};
 
@@ -30,16 +32,30 @@ fn answer(request: &Value) -> Value {
             "capabilities": { "tools": {} },
             "serverInfo": { "name": "echo", "version": "1" },
         }),
-        "tools/list" => json!({ "tools": [{
-            "name": "echo",
-            "description": "Echoes the text",
+        "tools/list" => json!({ "tools": tools() }),
+        "tools/call" => json!({ "content": [{ "type": "text", "text": params["arguments"]["text"] }] }),
+        _ => json!({}),
+    }
+}
+
+fn tools() -> Vec<Value> {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    let count = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(1_usize);
+    let tool = |number: usize| {
+        let description = match number {
+            0 => "Echoes the text".to_owned(),
+            _ => format!("Echoes the text in way number {number} of the server {name}"),
+        };
+        json!({
+            "name": if number == 0 { "echo".to_owned() } else { format!("echo_{number}") },
+            "description": description,
             "inputSchema": {
                 "type": "object",
                 "properties": { "text": { "type": "string" } },
                 "required": ["text"],
             },
-        }] }),
-        "tools/call" => json!({ "content": [{ "type": "text", "text": params["arguments"]["text"] }] }),
-        _ => json!({}),
-    }
+        })
+    };
+    (0..count).map(tool).collect()
 }
