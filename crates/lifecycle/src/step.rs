@@ -268,7 +268,7 @@ impl Life {
             ) => (self.phase, Action::None),
 
             (P::Waiting, E::CallArrived) if stopped => (P::Waiting, refuse(Refusal::Stopped)),
-            (P::Waiting, E::CallArrived) if self.failures >= policy.open_after => {
+            (P::Waiting, E::CallArrived) if self.failures >= policy.supervision.open_after => {
                 (P::Waiting, refuse(Refusal::Open))
             }
             // Unwell, but not open: one attempt at once, within the call's deadline.
@@ -304,7 +304,7 @@ impl Life {
     fn unanswered(self, leases: u32, policy: &Policy) -> (Self, Action) {
         let failures = if leases == 0 { self.failures.saturating_add(1) } else { self.failures };
         let counted = Self { failures, ..self };
-        if failures < policy.open_after {
+        if failures < policy.supervision.open_after {
             return (counted, Action::None);
         }
         counted.at(stop(leases, Then::Retry))
@@ -337,7 +337,7 @@ impl Life {
     fn backed_off(self, policy: &Policy) -> (Self, Action) {
         match self.wanted {
             Wanted::Stopped => self.at((Phase::Dormant, Action::None)),
-            Wanted::OnDemand if self.failures < policy.open_after && !policy.insist => {
+            Wanted::OnDemand if self.failures < policy.supervision.open_after && !policy.insist => {
                 self.at((Phase::Down, Action::None))
             }
             Wanted::OnDemand | Wanted::Always => {

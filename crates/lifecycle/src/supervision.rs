@@ -1,13 +1,11 @@
 //! The numbers of supervision that a person may change while the hub runs, each with its range.
 //!
-//! Ranges follow MCPStore 1.4, so that its users' values fit.
+//! Ranges follow MCPStore 1.4, so that its users' values fit. So do the defaults, but for its
+//! `reconnecting`, which it sets outside its own range: warning after 2, reconnecting after 3.
 
 use std::time::Duration;
 
-use dormouse_types::Idle;
 use serde_json::{Map, Value};
-
-use crate::Policy;
 
 /// How closely servers are watched, and how patient the hub is with one that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,20 +169,6 @@ impl Supervision {
     /// Every setting with its smallest and largest value, in the unit of its name.
     pub fn ranges() -> impl Iterator<Item = (&'static str, f64, f64)> {
         FIELDS.iter().map(|field| (field.name, field.range.0, field.range.1))
-    }
-
-    /// What the state machine goes by, for a server with this linger.
-    pub fn policy(&self, idle: Idle) -> Policy {
-        Policy {
-            idle,
-            insist: false,
-            warn_after: self.warn_after,
-            open_after: self.open_after,
-            give_up_after: self.give_up_after,
-            first_delay: self.first_delay,
-            longest_delay: self.longest_delay,
-            long_retry: self.long_retry,
-        }
     }
 }
 

@@ -12,13 +12,15 @@ impl Life {
             Phase::Dormant => ServerState::Dormant,
             Phase::Starting { .. } if self.failures == 0 => ServerState::Initializing,
             Phase::Starting { .. } => ServerState::Reconnecting,
-            Phase::Running { .. } if self.failures >= policy.warn_after => ServerState::Warning,
+            Phase::Running { .. } if self.failures >= policy.supervision.warn_after => ServerState::Warning,
             Phase::Running { .. } => ServerState::Healthy,
             Phase::Draining { then: Then::Retry, .. } | Phase::Stopping { then: Then::Retry } => {
                 ServerState::Reconnecting
             }
             Phase::Draining { .. } | Phase::Stopping { .. } => ServerState::Disconnecting,
-            Phase::Waiting if self.wanted == Wanted::Always && self.failures < policy.give_up_after => {
+            Phase::Waiting
+                if self.wanted == Wanted::Always && self.failures < policy.supervision.give_up_after =>
+            {
                 ServerState::Reconnecting
             }
             // Nobody tries again by itself before the next call, or not for long.

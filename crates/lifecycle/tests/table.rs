@@ -49,6 +49,13 @@ const EVENTS: [Event; 17] = [
     Event::Want(Wanted::Stopped),
 ];
 
+/// The default policy with other numbers.
+fn tuned(change: impl FnOnce(&mut Supervision)) -> Policy {
+    let mut policy = Policy::default();
+    change(&mut policy.supervision);
+    policy
+}
+
 #[test]
 fn the_table_is_as_reviewed() {
     let policy = Policy::default();
@@ -234,13 +241,13 @@ fn a_server_that_nobody_knows_is_tried_again_by_itself() {
 
 #[test]
 fn changed_thresholds_move_a_back_off_under_way() {
-    let policy = Policy { long_retry: Duration::from_secs(60), ..Policy::default() };
+    let policy = tuned(|numbers| numbers.long_retry = Duration::from_secs(60));
     let life = Life { wanted: Wanted::Always, phase: Phase::Waiting, failures: 12 };
     let (life, action) = life.step(Event::Retuned, &policy).unwrap();
     assert_eq!((life.phase, action), (Phase::Waiting, Action::ArmRetry(Duration::from_secs(60))));
     // The breaker opens later now: the next call may try.
     let life = Life { wanted: Wanted::OnDemand, phase: Phase::Waiting, failures: 4 };
-    let (life, _) = life.step(Event::Retuned, &Policy { open_after: 5, ..policy }).unwrap();
+    let (life, _) = life.step(Event::Retuned, &tuned(|numbers| numbers.open_after = 5)).unwrap();
     assert_eq!(life.phase, Phase::Down);
 }
 

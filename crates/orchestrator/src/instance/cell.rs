@@ -123,7 +123,7 @@ impl Instance {
             phase,
             idle_timer,
             retry_timer,
-            unwell: cell.life.failures >= policy.warn_after,
+            unwell: cell.life.failures >= policy.supervision.warn_after,
         }
     }
 

@@ -77,7 +77,7 @@ impl Instance {
     /// What the life goes by now.
     fn policy(&self) -> Policy {
         let insist = !self.contacted.load(Ordering::Relaxed);
-        Policy { insist, ..self.engine.supervision.borrow().policy(self.config.timing.idle) }
+        Policy { idle: self.config.timing.idle, insist, supervision: *self.engine.supervision.borrow() }
     }
 
     /// The deadlines now: a server's own, else those of the space, which may change at any time.
