@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use dormouse_lifecycle::Supervision;
 use dormouse_registry::Registry;
+use dormouse_storage::Storage;
 use dormouse_types::{Features, ServerKey, Timing};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::wishes::Wishes;
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) registry: Registry,
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) starter: Starter,
     /// The processes that several servers use.
     pub(crate) shares: Arc<Shares>,

@@ -99,7 +99,8 @@ impl Orchestrator {
         let remotes = Remotes::new(parts.remote, &parts.settings);
         #[cfg(not(feature = "remote"))]
         let remotes = Remotes::new();
-        let Parts { settings, storage, source, registry, environments, launcher, transports, meter, .. } = parts;
+        let Parts { settings, storage, source, registry, environments, launcher, transports, meter, .. } =
+            parts;
         let settings = Arc::new(settings);
         #[expect(
             clippy::disallowed_methods,
@@ -115,6 +116,7 @@ impl Orchestrator {
         };
         let engine = Arc::new(Engine {
             registry,
+            storage: storage.clone(),
             starter: Starter::new(settings.clone(), environments, launcher, remotes, transports),
             shares: Arc::default(),
             tasks: TaskTracker::new(),

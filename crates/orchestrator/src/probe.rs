@@ -76,7 +76,11 @@ impl Instance {
         let (_calm, mut calm) = watch::channel(false);
         loop {
             tokio::select! {
-                () = pause(&mut supervision, &mut calm, |now, _| now.refresh) => {}
+                () = pause(&mut supervision, &mut calm, |now, _| now.refresh) => {
+                    if !self.ours_to_list().await {
+                        continue;
+                    }
+                }
                 Ok(()) = announced.changed() => {}
             }
             announced.borrow_and_update();
@@ -85,6 +89,15 @@ impl Instance {
             }
             tokio::time::sleep(BETWEEN_LISTS).await;
         }
+    }
+
+    /// Whether this hub is the one that lists it anew, of several that have the same version of it.
+    async fn ours_to_list(&self) -> bool {
+        let storage = &self.engine().storage;
+        let refresh = self.engine().supervision.borrow().refresh;
+        let duty = format!("list {}", self.version());
+        // Longer than the pace with its jitter: who has the right renews it in time.
+        !storage.is_shared() || !matches!(storage.lead(&duty, refresh * 5 / 4).await, Ok(None))
     }
 
     /// Lists anew and takes it up.

@@ -168,6 +168,11 @@ impl Instance {
         &self.config
     }
 
+    /// The version of the server that it is of.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Whether this instance is of that version and configuration.
     pub(crate) fn is(&self, version: &str, config: &ServerConfig) -> bool {
         self.version == version && *self.config == *config
