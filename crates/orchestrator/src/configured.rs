@@ -69,7 +69,14 @@ pub(crate) async fn edit(source: &dyn ConfigSource, edits: Vec<Edit>) -> Vec<Res
     });
     match made.await {
         Ok(results) => results,
-        Err(error) => edits.iter().map(|_| Err(EditError::File(chain(&error)))).collect(),
+        Err(error) => edits.iter().map(|_| Err(failed(&error))).collect(),
+    }
+}
+
+fn failed(error: &SourceError) -> EditError {
+    match error {
+        SourceError::Storage(error) => EditError::Storage(error.clone()),
+        other => EditError::File(chain(other)),
     }
 }
 
@@ -99,14 +106,14 @@ fn object(value: &Value) -> Result<&Map<String, Value>, EditError> {
 
 /// One entry as it is written, variables not expanded.
 pub(crate) async fn entry(source: &dyn ConfigSource, server: &ServerKey) -> Result<Option<Value>, EditError> {
-    let file = read(source).await.map_err(|error| EditError::File(chain(&error)))?;
+    let file = read(source).await.map_err(|error| failed(&error))?;
     Ok(file.raw(server).map(Value::Object))
 }
 
 /// What a context configured, in the form of `mcp.json`: the store's whole document, or an
 /// agent's own servers by their local names.
 pub(crate) async fn document(source: &dyn ConfigSource, scope: &Scope) -> Result<Value, EditError> {
-    let file = read(source).await.map_err(|error| EditError::File(chain(&error)))?;
+    let file = read(source).await.map_err(|error| failed(&error))?;
     if *scope == Scope::Store {
         return serde_json::from_str(file.text()).map_err(|error| EditError::File(chain(&error)));
     }
