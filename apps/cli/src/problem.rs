@@ -103,7 +103,7 @@ fn hint(code: Code, members: &Map<String, Value>) -> Option<String> {
         Code::SignInNeeded => {
             Some("`dormouse servers login NAME` signs in; `doctor` says where that is kept".to_owned())
         }
-        Code::ServerStopped => Some("`dormouse servers attach NAME` starts it".to_owned()),
+        Code::ServerStopped => Some("`dormouse servers connect NAME` lets it run again".to_owned()),
         Code::ServerResting => Some("`dormouse servers restart NAME` tries at once".to_owned()),
         Code::OutsideDropFolder => {
             Some("copy the script into a drop folder; that alone makes it a server".to_owned())

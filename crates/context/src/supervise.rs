@@ -1,4 +1,4 @@
-//! The verbs of supervision: check, connect, disconnect, refresh, and the numbers it goes by.
+//! The verbs of supervision: check, connect, disconnect, restart, refresh, and the numbers it goes by.
 
 use dormouse_orchestrator::{Check, Supervision, TuneError};
 use dormouse_registry::Entry;
@@ -79,6 +79,17 @@ impl Context {
         let key = self.own(name)?.key.clone();
         self.orchestrator().want(&key, Wanted::Stopped, reason).await?;
         self.orchestrator().detach(&key).await;
+        Ok(self.server(name)?)
+    }
+
+    /// Puts a server to sleep, once its calls have finished, and wakes it again.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: an agent can only restart its own servers.
+    pub async fn restart(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
+        let key = self.own(name)?.key.clone();
+        self.orchestrator().detach(&key).await;
+        self.orchestrator().attach(&key).await?;
         Ok(self.server(name)?)
     }
 

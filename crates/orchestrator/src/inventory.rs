@@ -265,7 +265,9 @@ impl Inventory {
         if written.contains(&Table::Settings) {
             take_up_supervision(&*self.storage, &self.roster).await?;
             for (server, wish) in self.roster.engine().wishes.take_up().await? {
-                if let Some(instance) = self.roster.known(&server) {
+                let entry = self.roster.engine().registry.snapshot().get(&server).cloned();
+                // Also where it was never needed here: its status shows that it is stopped.
+                if let Some(instance) = entry.and_then(|entry| self.roster.instance(&entry)) {
                     instance.wish(wish);
                 }
             }

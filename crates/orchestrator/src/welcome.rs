@@ -51,8 +51,17 @@ impl Inventory {
         {
             registry.set_status(&entry.key, ServerStatus::dormant(Timestamp::now()));
         }
-        let wake = entry.config.wanted == Wanted::Always;
-        let contact = entry.source == FeatureSource::Unknown && entry.config.wanted != Wanted::Stopped;
+        let wish = self.roster.engine().wishes.of(&entry.key);
+        let wanted = wish.as_ref().map_or(entry.config.wanted, |wish| wish.wanted);
+        if wanted == Wanted::Stopped {
+            // So that it is shown as such, and why, before anybody needs it.
+            if let Some(instance) = self.roster.instance(entry) {
+                instance.wish(wish);
+            }
+            return;
+        }
+        let wake = wanted == Wanted::Always;
+        let contact = entry.source == FeatureSource::Unknown;
         if !wake && !contact {
             return;
         }

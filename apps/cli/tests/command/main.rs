@@ -8,4 +8,5 @@ mod agents;
 mod calls;
 mod hubs;
 mod settings;
+mod supervision;
 mod support;

@@ -147,9 +147,7 @@ pub(crate) async fn restart(
     Entered { context, .. }: Entered,
     ApiPath(path): ApiPath<ServerPath>,
 ) -> Result<Response, Problem> {
-    let name = path.server()?;
-    context.detach(&name).await?;
-    Ok(shown(&context.attach(&name).await?))
+    Ok(shown(&context.restart(&path.server()?).await?))
 }
 
 /// What to wait for.

@@ -102,6 +102,8 @@ verbs! {
     connect(name: &ServerName) -> ServerInfo, ChangeError;
     /// Stops a server until it is connected again.
     disconnect(name: &ServerName, reason: Option<String>) -> ServerInfo, ChangeError;
+    /// Puts a server to sleep and wakes it again.
+    restart(name: &ServerName) -> ServerInfo, ChangeError;
     /// Reads anew what a server offers.
     refresh(name: &ServerName) -> ServerInfo, ChangeError;
     /// Changes some numbers of supervision.
