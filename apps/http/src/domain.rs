@@ -3,7 +3,7 @@
 pub(crate) use dormouse::adapters::{Format, UnreadableCalls, read_calls, tools as formed};
 pub(crate) use dormouse::clients::{self, Client};
 pub(crate) use dormouse::dump::DumpError;
-pub(crate) use dormouse::mcp_json::{ProblemKind, intake};
+pub(crate) use dormouse::mcp_json::{ProblemKind, intake_text};
 pub(crate) use dormouse::{
     AddReport, AgentId, AgentSummary, AlertLevel, AskError, CallAnswer, CallError, CallFilter, CallRecord,
     CallRequest, Candidate, ChangeError, Confidence, Context, ConversationError, Doctor, Drift, DriftKind,

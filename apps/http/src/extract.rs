@@ -49,6 +49,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     }
 }
 
+/// A JSON body as it was written: in a value, a key that stands there twice stands there once.
+#[derive(Debug)]
+pub(crate) struct JsonText(pub(crate) String);
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let ApiJson(raw) = ApiJson::<Box<serde_json::value::RawValue>>::from_request(request, state).await?;
+        Ok(Self(raw.get().to_owned()))
+    }
+}
+
 /// A JSON body that may be left out where all of its members may.
 #[derive(Debug)]
 pub(crate) struct MaybeJson<T>(pub(crate) T);

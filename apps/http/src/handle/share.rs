@@ -8,9 +8,9 @@ use utoipa::IntoParams;
 use super::tools::{OfServer, ToolPath};
 use super::{ServerPath, named};
 use crate::domain::{
-    AgentId, CallFilter, Outcome, Reset, Scope, ServerName, Timestamp, ToolSettings, chain, intake,
+    AgentId, CallFilter, Outcome, Reset, Scope, ServerName, Timestamp, ToolSettings, chain, intake_text,
 };
-use crate::extract::{ApiJson, ApiPath, ApiQuery, Entered, MaybeJson};
+use crate::extract::{ApiJson, ApiPath, ApiQuery, Entered, JsonText, MaybeJson};
 use crate::problem::{Code, Problem};
 use crate::wire::{
     AddedServers, AgentItem, CallRecordItem, EntryReport, ResetBody, ResetReport, ServerItem, Sharing,
@@ -142,10 +142,13 @@ pub(crate) async fn config(Entered { context, .. }: Entered) -> Result<Json<Valu
 )]
 pub(crate) async fn add_all(
     Entered { context, access }: Entered,
-    ApiJson(input): ApiJson<Value>,
+    JsonText(text): JsonText,
 ) -> Result<Json<AddedServers>, Problem> {
     access.to_store("adding commands or URLs")?;
-    let taken = intake(&input).map_err(|error| Problem::new(Code::InvalidEntry, chain(&error)))?;
+    // All of it may be one JSON text in another.
+    let inner = text.starts_with('"').then(|| serde_json::from_str::<String>(&text).ok()).flatten();
+    let taken = intake_text(inner.as_deref().unwrap_or(&text));
+    let taken = taken.map_err(|error| Problem::new(Code::InvalidEntry, chain(&error)))?;
     Ok(Json(AddedServers::from(context.add_all(taken).await)))
 }
 
