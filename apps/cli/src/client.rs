@@ -293,12 +293,17 @@ impl Unanswered {
 }
 
 /// The name as a segment of a path.
+///
+/// Its first letter is always encoded: a server may be called `register` and a tool `search`, which
+/// are paths of their own.
 pub(crate) fn segment(name: &str) -> String {
     // A segment of dots would be walked, not looked up.
-    match name {
-        "." | ".." => name.replace('.', "%2E"),
-        name => utf8_percent_encode(name, SEGMENT).to_string(),
+    if name == ".." {
+        return "%2E%2E".to_owned();
     }
+    let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+    let first: String = first.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("{first}{}", utf8_percent_encode(rest, SEGMENT))
 }
 
 /// The text as a value in a query.
@@ -351,10 +356,13 @@ mod tests {
     #[test]
     fn no_name_leaves_its_segment() {
         for (name, written) in [
-            ("calculator_calculate", "calculator_calculate"),
-            ("a/../b?c#d", "a%2F..%2Fb%3Fc%23d"),
+            ("calculator_calculate", "%63alculator_calculate"),
+            ("register", "%72egister"),
+            ("a/../b?c#d", "%61%2F..%2Fb%3Fc%23d"),
+            (".", "%2E"),
             ("..", "%2E%2E"),
-            ("größe 7%", "gr%C3%B6%C3%9Fe%207%25"),
+            ("größe 7%", "%67r%C3%B6%C3%9Fe%207%25"),
+            ("ö", "%C3%B6"),
         ] {
             assert_eq!(segment(name), written);
         }
