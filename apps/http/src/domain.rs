@@ -19,7 +19,5 @@ pub(crate) use dormouse::{
     Alert, AlertError, Check, CheckError, NewAlert, OutOfRange, RefreshError, ServerStats, Stats,
     Supervision, SupervisionError, TuneError, WantError,
 };
-pub(crate) use dormouse::{
-    ExportError, Fate, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict,
-};
+pub(crate) use dormouse::{ExportError, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict};
 pub(crate) use dormouse::{LoginError, SignIn, SignInFault, SignInState, SignInsKept};

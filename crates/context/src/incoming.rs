@@ -24,13 +24,20 @@ pub(crate) struct Share {
     pub(crate) agent: AgentId,
 }
 
+/// One thing that an import brings.
+pub(crate) enum Arrival {
+    Server(Wish),
+    /// With the path at which it stood.
+    Share(String, Share),
+    Refused(Imported),
+}
+
 /// All that an import brings for one context.
 #[derive(Default)]
 pub(crate) struct Incoming {
-    pub(crate) wishes: Vec<Wish>,
-    pub(crate) refused: Vec<Imported>,
-    /// With the path at which each stood.
-    pub(crate) shares: Vec<(String, Share)>,
+    /// In their order.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// What belongs to none of them.
     pub(crate) notes: Vec<Problem>,
 }
 
@@ -75,13 +82,13 @@ impl Incoming {
                 Ok(owner) => Scope::Agent(owner),
                 Err(error) => {
                     let why = |name: &String| refusal(path(name), name, format!("`dormouse.agent`: {error}"));
-                    self.refused.extend(servers.keys().map(why));
+                    self.arrivals.extend(servers.keys().map(why));
                     continue;
                 }
             };
             if *into != Scope::Store && *into != owner {
                 let why = |name: &String| refusal(path(name), name, format!("belongs to agent `{agent}`"));
-                self.refused.extend(servers.keys().map(why));
+                self.arrivals.extend(servers.keys().map(why));
                 continue;
             }
             self.take(into, &owner, intake(&json!({ "mcpServers": servers }))?);
@@ -97,24 +104,26 @@ impl Incoming {
         for entry in taken.entries {
             match entry {
                 IntakeEntry::Taken { path, name, entry, notes } => {
-                    let written = path.rsplit('.').next().unwrap_or(name.as_str()).to_owned();
+                    let title = entry.get("dormouse").and_then(|ours| ours.get("title")?.as_str());
+                    let written = title.unwrap_or(name.as_str()).to_owned();
                     let key = ServerKey { scope: owner.clone(), name };
-                    self.wishes.push(Wish { path, name: written, key, entry, notes });
+                    self.arrivals.push(Arrival::Server(Wish { path, name: written, key, entry, notes }));
                 }
                 IntakeEntry::Refused { path, name, problems } => {
                     let reasons: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                    self.refused.push(refusal(path, &name, reasons.join("; ")));
+                    self.arrivals.push(refusal(path, &name, reasons.join("; ")));
                 }
             }
         }
         for server in taken.names {
             match into {
                 Scope::Agent(agent) => {
-                    self.shares.push((server.to_string(), Share { server, agent: agent.clone() }));
+                    let share = Share { server: server.clone(), agent: agent.clone() };
+                    self.arrivals.push(Arrival::Share(server.to_string(), share));
                 }
                 Scope::Store => {
                     let why = "is only a name, which adds nothing to the store".to_owned();
-                    self.refused.push(refusal(server.to_string(), server.as_str(), why));
+                    self.arrivals.push(refusal(server.to_string(), server.as_str(), why));
                 }
             }
         }
@@ -124,24 +133,26 @@ impl Incoming {
         let is_ours = |owner: &Scope| *into == Scope::Store || owner == into;
         for (key, entry) in moved.servers.into_iter().filter(|(key, _)| is_ours(&key.scope)) {
             let (path, name) = (key.to_string(), key.name.to_string());
-            self.wishes.push(Wish { path, name, key, entry, notes: Vec::new() });
+            self.arrivals.push(Arrival::Server(Wish { path, name, key, entry, notes: Vec::new() }));
         }
         for (server, agent) in moved.assignments {
             if is_ours(&Scope::Agent(agent.clone())) {
-                self.shares.push((format!("{server} for agent {agent}"), Share { server, agent }));
+                let path = format!("{server} for agent {agent}");
+                self.arrivals.push(Arrival::Share(path, Share { server, agent }));
             }
         }
         for problem in moved.problems {
             match refused(problem) {
-                Ok(refused) => self.refused.push(refused),
+                Ok(refused) => self.arrivals.push(Arrival::Refused(refused)),
                 Err(note) => self.notes.push(note),
             }
         }
     }
 }
 
-fn refusal(path: String, name: &str, reason: String) -> Imported {
-    Imported { path, name: name.to_owned(), server: None, fate: Fate::Refused(reason), notes: Vec::new() }
+fn refusal(path: String, name: &str, reason: String) -> Arrival {
+    let (name, fate) = (name.to_owned(), Fate::Refused(reason));
+    Arrival::Refused(Imported { path, name, server: None, fate, notes: Vec::new() })
 }
 
 /// Takes the entries out of a document that say whose they are, by owner.

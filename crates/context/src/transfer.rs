@@ -22,7 +22,7 @@ use dormouse_types::{Origin, Scope, ServerKey, ServerName, chain};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::incoming::{Incoming, Share, Wish};
+use crate::incoming::{Arrival, Incoming, Share, Wish};
 
 /// Where servers come from: texts, since nothing here reads files.
 #[derive(Clone)]
@@ -256,7 +256,7 @@ impl Context {
             Import::Client { client, .. } => Some(*client),
             Import::Document(_) | Import::McpStore { .. } => None,
         };
-        let Incoming { wishes, refused, shares, notes } = Incoming::read(from, self.scope())?;
+        let Incoming { arrivals, notes } = Incoming::read(from, self.scope())?;
         let mut deciding = Deciding {
             file: self.configured().await?,
             catalog: self.registry().snapshot(),
@@ -264,10 +264,14 @@ impl Context {
             on_conflict,
             decided: Decided::default(),
         };
-        wishes.into_iter().for_each(|wish| deciding.server(wish));
-        shares.into_iter().for_each(|(path, share)| deciding.share(path, share));
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Server(wish) => deciding.server(wish),
+                Arrival::Share(path, share) => deciding.share(path, share),
+                Arrival::Refused(refused) => deciding.decided.report.entries.push(refused),
+            }
+        }
         let mut decided = deciding.decided;
-        decided.report.entries.extend(refused);
         decided.report.notes = notes;
         Ok(decided)
     }

@@ -76,11 +76,10 @@ fn without_secrets(mut config: Config) -> Config {
         server.env.values_mut().for_each(|value| HIDDEN.clone_into(value));
     }
     for url in [&mut config.storage, &mut config.models.ollama_url, &mut config.models.openai_url] {
-        // A password may hold any sign, also one that should have been encoded.
-        if let Some((scheme, rest)) = url.split_once("://")
-            && let Some((_, host)) = rest.rsplit_once('@')
-        {
-            *url = format!("{scheme}://{HIDDEN}@{host}");
+        // A password may hold any sign, also one that should have been encoded, and a scheme be missing.
+        if let Some((login, host)) = url.rsplit_once('@') {
+            let scheme = login.split_once("://").map(|(scheme, _)| format!("{scheme}://"));
+            *url = format!("{}{HIDDEN}@{host}", scheme.unwrap_or_default());
         }
     }
     config

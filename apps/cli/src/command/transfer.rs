@@ -19,7 +19,7 @@ use dormouse::mcp_json::{ProblemKind, SaveError};
 use dormouse_http::wire::{ExportedServers, ImportBody, ImportedReport, LeftOutItem, MovingFiles};
 use serde_json::{Value, json};
 
-use super::{Run, or_stdin, path};
+use super::{Run, or_stdin, path, text};
 use crate::args::{ExportServers, ImportServers, Whose};
 use crate::client::value;
 use crate::exit::Exit;
@@ -39,7 +39,10 @@ pub(super) async fn import(run: &Run, asked: ImportServers) -> Result<Exit, Fail
     match asked.from {
         Whose::Client(client) => {
             let (file, text) = read(&place_of(client, asked.file, asked.project.as_deref())?)?;
-            let servers = clients::only_servers(client, &text).map_err(|error| unreadable(&file, &error))?;
+            let unusable = |error| unreadable(&file, &error);
+            let servers = clients::only_servers(client, &text).map_err(unusable)?;
+            // The hub reads it again, and does not know the file.
+            clients::read(client, &servers).map_err(unusable)?;
             body.text = Some(servers);
         }
         Whose::McpJson => {
@@ -63,17 +66,15 @@ pub(super) async fn import(run: &Run, asked: ImportServers) -> Result<Exit, Fail
     }
     run.with_hub(async |hub| {
         let said: Value = hub.post(&path(&asked.view, "/config/import"), &body).await?;
-        let mut whole = true;
-        run.show(said, |output, report: ImportedReport| {
-            whole = report.is_whole();
-            imported(output, &report)
-        })
-        .map(|exit| if whole { exit } else { Exit::Refused })
+        let is_whole = said["entries"].as_array().is_some_and(|entries| {
+            entries.iter().all(|entry| !["conflict", "refused"].contains(&text(entry, "outcome")))
+        });
+        run.show(said, imported).map(|done| if is_whole { done } else { Exit::Refused })
     })
     .await
 }
 
-fn imported(output: &Output, report: &ImportedReport) -> Result<(), Failure> {
+fn imported(output: &Output, report: ImportedReport) -> Result<(), Failure> {
     if report.entries.is_empty() {
         output.talk("there is no server in it");
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{owner, shown};
-use crate::domain::{Fate, ImportReport, Imported, LeftOut, OnConflict, Scope};
+use crate::domain::{ImportReport, Imported, LeftOut, OnConflict, Scope};
 
 /// Servers to be taken from elsewhere: exactly one of `text`, `document` and `files`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -108,16 +108,6 @@ impl ImportedReport {
             entries: report.entries.into_iter().map(item).collect(),
             notes: report.notes.iter().map(ToString::to_string).collect(),
         }
-    }
-
-    /// Whether each entry is a server now, or would be.
-    pub fn is_whole(&self) -> bool {
-        let is_taken = |item: &ImportedItem| {
-            ![Fate::Conflict(String::new()), Fate::Refused(String::new())]
-                .iter()
-                .any(|fate| fate.as_str() == item.outcome)
-        };
-        self.entries.iter().all(is_taken)
     }
 }
 
