@@ -7,6 +7,8 @@ use std::time::Duration;
 use dormouse_protocol as protocol;
 use dormouse_registry::ApplyError;
 use dormouse_storage::StorageError;
+#[cfg(feature = "remote")]
+use dormouse_types::Auth;
 use dormouse_types::{Outcome, ServerKey, ServerName, ToolName};
 
 /// Why a server did not start.
@@ -40,14 +42,12 @@ impl StartFault {
 
     /// How the start of a server at a URL failed.
     #[cfg(feature = "remote")]
-    pub(crate) fn of_start(key: &ServerKey, error: protocol::StartError) -> Self {
-        use protocol::SignInError as E;
-        match &error.fault {
-            protocol::StartFault::SignIn(fault @ (E::PersonNeeded | E::MoreNeeded { .. })) => {
-                Self::SignIn { how: crate::sign_in::wanted(key, fault) }
-            }
-            _ => Self::Start(error),
-        }
+    pub(crate) fn of_start(key: &ServerKey, auth: &Auth, error: protocol::StartError) -> Self {
+        let how = match &error.fault {
+            protocol::StartFault::SignIn(fault) => crate::sign_in::remedy(key, auth, fault),
+            _ => None,
+        };
+        how.map_or_else(|| Self::Start(error), |how| Self::SignIn { how })
     }
 
     /// What a person must do so that it can start, if it is a matter of signing in.

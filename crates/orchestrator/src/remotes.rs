@@ -62,7 +62,7 @@ impl Remotes {
         let endpoint = self.endpoint(remote)?;
         ready();
         let opened = Connection::open_url(&self.client, &endpoint, deadline).await;
-        opened.map_err(|error| StartFault::of_start(key, error))
+        opened.map_err(|error| StartFault::of_start(key, &remote.auth, error))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use dormouse_protocol::SignInError;
-use dormouse_types::{AlertLevel, Scope, ServerKey, Timestamp};
+use dormouse_types::{AlertLevel, Auth, Launch, Scope, ServerKey, Timestamp};
 
 use crate::alerts::{Cause, Words};
 use crate::error::StartFault;
@@ -103,28 +103,31 @@ pub enum SignInFault {
     NotBuilt,
 }
 
-/// What a person must do for a server that wants a sign-in.
-pub(crate) fn wanted(key: &ServerKey, error: &SignInError) -> String {
-    match error {
-        SignInError::PersonNeeded | SignInError::MoreNeeded { .. } => match &key.scope {
-            Scope::Store => format!("{error}: `dormouse servers login {}`", key.name),
-            Scope::Agent(agent) => {
-                format!("{error}: `dormouse servers login {} --agent {agent}`", key.name)
-            }
-        },
+/// What a person can do for a server that does not let the hub in; `None` if signing in is not it.
+pub(crate) fn remedy(key: &ServerKey, auth: &Auth, error: &SignInError) -> Option<String> {
+    let by_person = matches!(auth, Auth::AuthorizationCode { .. });
+    let mended = match error {
+        SignInError::PersonNeeded | SignInError::MoreNeeded { .. } | SignInError::Refused { .. } => by_person,
         SignInError::Denied { .. }
         | SignInError::TimedOut { .. }
         | SignInError::NotOffered { .. }
-        | SignInError::Refused { .. }
         | SignInError::Failed { .. }
-        | SignInError::Store { .. } => error.to_string(),
-    }
+        | SignInError::Store { .. } => false,
+    };
+    mended.then(|| match &key.scope {
+        Scope::Store => format!("{error}: `dormouse servers login {}`", key.name),
+        Scope::Agent(agent) => format!("{error}: `dormouse servers login {} --agent {agent}`", key.name),
+    })
 }
 
 impl Instance {
     /// Tells a person that this server wants a sign-in, and gives what was told.
     pub(crate) fn wants_sign_in(&self, error: &SignInError) -> String {
-        let message = wanted(self.key(), error);
+        let remedy = match &self.config().launch {
+            Launch::Url(remote) => remedy(self.key(), &remote.auth, error),
+            _ => None,
+        };
+        let message = remedy.unwrap_or_else(|| error.to_string());
         self.alert_sign_in(message.clone());
         message
     }
