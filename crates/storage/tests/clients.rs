@@ -240,7 +240,7 @@ fn plan_shows_applies_and_is_taken_back() {
     std::fs::write(&file, before).unwrap();
     let new = servers(&[
         ("a", json!({"command": "x", "env": {"T": "new-secret"}})),
-        ("b", json!({"url": "https://h/mcp?key=secret", "headers": {"K": "secret", "V": "${V}"}})),
+        ("b", json!({"url": "https://me:secret@h/mcp?key=secret", "headers": {"K": "secret", "V": "${V}"}})),
     ]);
     let planned = plan(Client::Cursor, &file, &new).unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "a plan changes nothing");
@@ -251,7 +251,7 @@ fn plan_shows_applies_and_is_taken_back() {
         r#"-       "T": "***""#,
         r#"+       "T": "*** (changed)""#,
         r#"+   "b": {"#,
-        r#"+     "url": "https://h/mcp?***","#,
+        r#"+     "url": "https://***@h/mcp?***","#,
         r#"+       "V": "${env:V}""#,
         r#"      "command": "x","#,
     ] {

@@ -49,16 +49,24 @@ fn masked(servers: &Value, before: Option<&Value>) -> Value {
             ("token" | "api_key" | "auth" | "client_secret" | "clientSecret" | "bearer_token", value) => {
                 hidden(value, before)
             }
-            // A query often holds a key.
-            ("url" | "serverUrl", Value::String(url)) => match url.split_once('?') {
-                Some((address, _)) => Value::from(format!("{address}?***")),
-                None => value.clone(),
-            },
+            ("url" | "serverUrl", Value::String(url)) => Value::from(without_secrets(url)),
             (_, value) => self::masked(value, before),
         };
         (key.clone(), value)
     };
     Value::Object(members.iter().map(masked).collect())
+}
+
+/// An address without its login, and without its query, which often holds a key.
+fn without_secrets(url: &str) -> String {
+    let (address, query) = match url.split_once('?') {
+        Some((address, _)) => (address, "?***"),
+        None => (url, ""),
+    };
+    match address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+        Some((scheme, (_, host))) => format!("{scheme}://***@{host}{query}"),
+        None => format!("{address}{query}"),
+    }
 }
 
 fn hidden(value: &Value, before: Option<&Value>) -> Value {

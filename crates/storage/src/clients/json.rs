@@ -6,7 +6,8 @@ use super::entry::{LAUNCH, without_inputs};
 use super::jsonc::blanked;
 use super::{Client, ClientError};
 use crate::mcp_json::{
-    Intake, IntakeEntry, Problem, ProblemKind, applied, intake_maps, kind, put_edit, remove_edit,
+    Intake, IntakeEntry, Problem, ProblemKind, applied, doubled_keys, intake_maps, kind, put_edit,
+    remove_edit, value_at,
 };
 
 pub(super) fn servers_key(client: Client) -> &'static str {
@@ -40,6 +41,18 @@ pub(super) fn read(client: Client, text: &str) -> Result<Intake, ClientError> {
         }
     }
     let mut taken = intake_maps(maps.iter().map(|(path, servers)| (path.clone(), servers)));
+    for name in doubled_keys(&blanked(text), key) {
+        let at = format!("{key}.{name}");
+        for entry in &mut taken.entries {
+            if let IntakeEntry::Taken { path, notes, .. } = entry
+                && *path == at
+            {
+                let message = "stands there more than once; the last one counts".to_owned();
+                let (path, kind) = (path.clone(), ProblemKind::Ignored);
+                notes.push(Problem { path, server: None, kind, message });
+            }
+        }
+    }
     for entry in &mut taken.entries {
         if let IntakeEntry::Taken { path, notes, .. } = entry
             && let Some((_, variables)) = asked.iter().find(|(of, _)| of == path)
@@ -55,13 +68,20 @@ pub(super) fn read(client: Client, text: &str) -> Result<Intake, ClientError> {
 pub(super) fn only_servers(client: Client, text: &str) -> Result<String, ClientError> {
     let mut root = root(text)?;
     let key = servers_key(client);
-    root.retain(|name, _| name == key || (client == Client::ClaudeCode && name == "projects"));
-    if let Some(Value::Object(projects)) = root.get_mut("projects") {
+    let mut members = Vec::new();
+    // As it is written: a key that stands there twice shall still do so.
+    if let Some(servers) = value_at(&blanked(text), key) {
+        members.push(format!("{}: {servers}", Value::from(key)));
+    }
+    if client == Client::ClaudeCode
+        && let Some(Value::Object(projects)) = root.get_mut("projects")
+    {
         for settings in projects.values_mut().filter_map(Value::as_object_mut) {
             settings.retain(|name, _| name == "mcpServers");
         }
+        members.push(format!("\"projects\": {}", root["projects"]));
     }
-    Ok(Value::Object(root).to_string())
+    Ok(format!("{{{}}}", members.join(", ")))
 }
 
 pub(super) fn write(

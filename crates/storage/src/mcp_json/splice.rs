@@ -108,8 +108,14 @@ fn without_nulls(patch: &Value) -> Value {
     }
 }
 
+/// The value under a key of the root, as it is written.
+pub(crate) fn value_at<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let root = object_at(text, first_byte(text));
+    root.members.iter().rfind(|member| member.key == key).map(|member| &text[member.value.clone()])
+}
+
 /// The keys that stand more than once in the object under a key of the root.
-pub(super) fn doubled_keys(text: &str, key: &str) -> Vec<String> {
+pub(crate) fn doubled_keys(text: &str, key: &str) -> Vec<String> {
     let root = object_at(text, first_byte(text));
     let Some(member) = root.members.iter().rfind(|member| member.key == key) else {
         return Vec::new();
