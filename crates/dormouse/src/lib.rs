@@ -42,7 +42,8 @@ mod token;
 
 pub use builder::{HubBuilder, OpenError};
 pub use config::{
-    Config, ConfigError, Http, IdleSetting, Models, Never, Python, ServerSection, TimingConfig, WantedSetting,
+    Config, ConfigError, Http, IdleSetting, Models, Never, Python, Redis, ServerSection, TimingConfig,
+    WantedSetting,
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
 pub use lock::LockError;
@@ -83,5 +84,8 @@ pub use dormouse_storage::{clients, mcp_json, mcpstore};
 pub mod dump {
     pub use dormouse_storage::{DumpError, Dumped, dump, load, migrate};
 }
-pub use dormouse_storage::{ConversationKey, Embedded, Memory, Storage, StorageError, Table, Write};
+pub use dormouse_storage::{
+    ConfigSource, ConversationKey, DocumentSource, Embedded, Fence, FileSource, FromOthers, Memory,
+    MirroredSource, SourceError, Storage, StorageError, Table, Write,
+};
 pub use dormouse_types::*;
