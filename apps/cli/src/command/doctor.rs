@@ -11,7 +11,6 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 pub(super) async fn run(run: &Run, doctor: Doctor) -> Result<Exit, Failure> {
-    let space = run.place.space()?;
     run.with_hub(async |hub| {
         if doctor.clean {
             return clean(run, hub).await;
@@ -21,7 +20,7 @@ pub(super) async fn run(run: &Run, doctor: Doctor) -> Result<Exit, Failure> {
             Failure::new(Exit::Unexpected, "the hub's answer cannot be read").caused_by(&error)
         })?;
         let well = is_well(&report);
-        run.show(said, |output, _: Value| told(output, &space.root().display().to_string(), &report))?;
+        run.show(said, |output, _: Value| told(output, &report))?;
         Ok(if well { Exit::Ok } else { Exit::Unexpected })
     })
     .await
@@ -33,10 +32,10 @@ fn is_well(report: &DoctorReport) -> bool {
     report.python.is_some() && report.storage == "ok" && report.servers.is_empty()
 }
 
-fn told(output: &Output, space: &str, report: &DoctorReport) -> Result<(), Failure> {
+fn told(output: &Output, report: &DoctorReport) -> Result<(), Failure> {
     let python = report.python.clone().or(report.python_problem.clone()).unwrap_or_default();
     output.facts(vec![
-        ("space", space.to_owned()),
+        ("space", report.space.clone()),
         ("storage", report.storage.clone()),
         ("python", python),
         ("model", report.model.clone().unwrap_or_else(|| "none".to_owned())),
@@ -76,6 +75,7 @@ mod tests {
 
     fn report() -> DoctorReport {
         DoctorReport {
+            space: "/space".to_owned(),
             findings: Vec::new(),
             servers: Vec::new(),
             python: Some("/usr/bin/python3".to_owned()),

@@ -45,7 +45,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
 pub(crate) async fn doctor(State(app): State<App>) -> Json<DoctorReport> {
     let hub = app.hub();
     let servers = hub.store().servers();
-    Json(DoctorReport::of(hub.doctor().await, hub.health().await, &servers))
+    Json(DoctorReport::of(hub.space().root(), hub.doctor().await, hub.health().await, &servers))
 }
 
 /// Looks at drop folders and `mcp.json` now, without waiting for word of a change.

@@ -1,5 +1,7 @@
 //! How the hub fares.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -116,6 +118,9 @@ impl From<Garbage> for Cleaned {
 /// What a person should know who wonders why something does not work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DoctorReport {
+    /// The folder that the hub works in.
+    #[serde(default)]
+    pub space: String,
     /// Files and entries that are no servers.
     pub findings: Vec<FindingItem>,
     /// Servers that are not well.
@@ -138,7 +143,7 @@ pub struct DoctorReport {
 }
 
 impl DoctorReport {
-    pub(crate) fn of(doctor: Doctor, health: Health, servers: &[ServerInfo]) -> Self {
+    pub(crate) fn of(space: &Path, doctor: Doctor, health: Health, servers: &[ServerInfo]) -> Self {
         let Doctor { findings, python, weaknesses, model, hint, sign_ins } = doctor;
         let (python, python_problem) = match python {
             Ok(path) => (Some(path.display().to_string()), None),
@@ -149,6 +154,7 @@ impl DoctorReport {
             StorageHealth::Failing(why) => why,
         };
         Self {
+            space: space.display().to_string(),
             findings: findings.into_iter().map(FindingItem::from).collect(),
             servers: servers.iter().filter_map(UnwellServer::of).collect(),
             python,
