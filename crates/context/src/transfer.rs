@@ -363,7 +363,11 @@ impl Deciding {
             let entry = with_settings_of(self.file.raw(&key), entry);
             match self.file.put_raw(&key, &entry) {
                 Ok(_) => {
-                    let kind = EditKind::Put(Value::Object(entry));
+                    // What was free a moment ago may be taken now.
+                    let kind = match fate {
+                        Fate::Added => EditKind::Add(Value::Object(entry)),
+                        _ => EditKind::Put(Value::Object(entry)),
+                    };
                     let place = self.decided.report.entries.len();
                     self.decided.edits.push((place, Edit { server: key.clone(), kind }));
                 }

@@ -89,7 +89,11 @@ fn made(file: &mut McpFile, edit: &Edit) -> Result<(), EditError> {
     };
     match &edit.kind {
         EditKind::Replace(_) if !file.contains(server) => Err(absent()),
-        EditKind::Put(entry) | EditKind::Replace(entry) => {
+        EditKind::Add(_) if file.contains(server) => {
+            let taken_by = "another entry of mcp.json".to_owned();
+            Err(EditError::Conflict { server: server.clone(), taken_by })
+        }
+        EditKind::Add(entry) | EditKind::Put(entry) | EditKind::Replace(entry) => {
             file.put_raw(server, object(entry)?).map(drop).map_err(refused)
         }
         EditKind::Patch(members) => file.patch_raw(server, object(members)?).map(drop).map_err(refused),
@@ -115,7 +119,10 @@ pub(crate) async fn entry(source: &dyn ConfigSource, server: &ServerKey) -> Resu
 pub(crate) async fn document(source: &dyn ConfigSource, scope: &Scope) -> Result<Value, EditError> {
     let file = read(source).await.map_err(|error| failed(&error))?;
     if *scope == Scope::Store {
-        return serde_json::from_str(file.text()).map_err(|error| EditError::File(chain(&error)));
+        // Editors of Windows begin a file with a mark that is no JSON.
+        let text = file.text();
+        return serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
+            .map_err(|error| EditError::File(chain(&error)));
     }
     let own = file.entries().filter(|(key, _)| key.scope == *scope);
     let servers: Map<String, Value> =

@@ -16,6 +16,8 @@ pub struct Edit {
 /// What is done with an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EditKind {
+    /// It is added; one that is there stays, and is a conflict.
+    Add(Value),
     /// It is added, or replaces the one that is there.
     Put(Value),
     /// It replaces the one that must be there.

@@ -101,6 +101,12 @@ async fn doubled_and_impossible_names_cost_only_themselves() {
     assert_eq!(outcomes.iter().filter(|line| line.starts_with("a-b")).count(), 2, "{report:#}");
     assert_eq!(outcomes.iter().filter(|line| *line == "a-b refused").count(), 1, "{report:#}");
 
+    person
+        .keeps(".cursor/mcp.json", format!(r#"{{"mcpServers": {{"d": {{"command": "y"}}, "d": {entry}}}}}"#));
+    let (code, report) = person.json(&["config", "import", "cursor"]).await;
+    let note = report["entries"][0]["notes"][0].as_str().unwrap();
+    assert!(code == 0 && note.contains("more than once"), "{report:#}");
+
     let doubled = format!(r#"{{"mcpServers": {{"twice": {entry}, "twice": {{"command": "y"}}}}}}"#);
     let file = person.keeps("doubled.json", doubled);
     let (code, report) =

@@ -112,6 +112,22 @@ async fn an_export_leaves_every_other_byte_and_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_begin_with_a_mark_of_windows_are_files_as_well() {
+    let person = Person::new();
+    let entry = Fixture::new().entry();
+    person.space.write("mcp.json", format!("\u{feff}{{\"mcpServers\": {{\"ours\": {entry}}}}}"));
+    let theirs = format!("\u{feff}{{\"mcpServers\": {{\"theirs\": {entry}}}}}");
+    let place = person.keeps(".cursor/mcp.json", &theirs);
+    let (code, report) = person.json(&["config", "import", "cursor"]).await;
+    assert_eq!((code, outcomes(&report)), (0, vec!["theirs added".to_owned()]));
+    person.ok(&["config", "export", "cursor"]).await;
+    let after = text(&place);
+    assert!(after.starts_with('\u{feff}') && after.contains("ours") && after.contains("theirs"), "{after}");
+    person.ok(&["config", "export", "cursor", "--undo"]).await;
+    assert_eq!(text(&place), theirs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_made_the_file_takes_it_away_again() {
     let person = Person::new();
     person.space.fixtures(&[("fix", Fixture::new(), json!({}))]);

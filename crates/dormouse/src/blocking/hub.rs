@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use dormouse_protocol::{EnvironmentError, Garbage};
+use dormouse_storage::DumpError;
 use dormouse_types::AgentId;
 
 use super::context::Context;
@@ -60,6 +61,16 @@ impl Hub {
     /// [`EnvironmentError`]
     pub fn collect_garbage(&self) -> Result<Garbage, Error<EnvironmentError>> {
         self.runtime.run(self.hub.collect_garbage())
+    }
+
+    /// Everything that this hub remembers, as lines of JSON.
+    ///
+    /// # Errors
+    /// [`DumpError`]
+    pub fn export_storage(&self) -> Result<Vec<u8>, Error<DumpError>> {
+        let mut lines = Vec::new();
+        self.runtime.run(self.hub.export_storage(&mut lines))?;
+        Ok(lines)
     }
 
     /// Ends the hub: no new calls, running ones finish, no process is left.

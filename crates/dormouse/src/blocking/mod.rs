@@ -27,8 +27,10 @@
 
 mod context;
 mod hub;
+mod offline;
 mod runtime;
 
 pub use context::Context;
 pub use hub::Hub;
+pub use offline::IdleSpace;
 pub use runtime::Error;
