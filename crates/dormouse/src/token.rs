@@ -129,8 +129,11 @@ impl Tokens {
         let tokens = Arc::downgrade(&self.shared);
         // Ends with the tokens or the storage; holds neither.
         tokio::spawn(async move {
+            // What changed between the first reading and the listening.
+            let mut first = true;
             loop {
-                let concerns = match feed.recv().await {
+                let news = if std::mem::take(&mut first) { Ok(FromOthers::Missed) } else { feed.recv().await };
+                let concerns = match news {
                     Ok(FromOthers::Written(tables)) => tables.contains(&Table::Tokens),
                     Ok(FromOthers::Told(_)) => false,
                     Ok(FromOthers::Missed) | Err(RecvError::Lagged(_)) => true,

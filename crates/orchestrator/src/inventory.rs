@@ -74,9 +74,19 @@ pub(crate) struct Inventory {
     live: Live,
     /// The other hubs, where the storage is shared.
     replicas: Option<Replicas>,
+    heard: Heard,
     findings: Arc<Mutex<Vec<Finding>>>,
     /// How many first contacts are under way.
     pub(crate) contacts: watch::Sender<usize>,
+}
+
+/// Who tells by itself that something changed.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Other hubs on the same storage.
+    others: Option<broadcast::Receiver<FromOthers>>,
+    /// The source of configuration.
+    source: Option<watch::Receiver<u64>>,
 }
 
 impl Inventory {
@@ -93,6 +103,9 @@ impl Inventory {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
         }
+        // Listen first, then read: what changes in between is seen twice rather than never.
+        let heard = Heard { others: storage.feed(), source: source.changes() };
+        roster.engine().wishes.take_up().await?;
         let registrations = registrations(&*storage).await?;
         let live = live(&*storage).await?;
         let said = Said::load(&*storage).await?;
@@ -114,6 +127,7 @@ impl Inventory {
             said,
             live,
             replicas,
+            heard,
             findings,
             contacts,
         };
@@ -129,8 +143,7 @@ impl Inventory {
         mut changes: watch::Receiver<u64>,
         ending: CancellationToken,
     ) {
-        let mut others = self.storage.feed();
-        let mut source = self.source.changes();
+        let Heard { mut others, mut source } = std::mem::take(&mut self.heard);
         if let Some(replicas) = &self.replicas {
             let engine = self.roster.engine();
             let telling = replicas.tell(engine.registry.events(), ending.clone());
@@ -406,7 +419,9 @@ impl Inventory {
     async fn edit(&mut self, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
         let catalog = self.roster.engine().registry.snapshot();
         let taken = |edit: &Edit| match (catalog.get(&edit.server), &edit.kind) {
-            (Some(known), EditKind::Put(_)) if known.config.origin != Origin::Configured => {
+            (Some(known), EditKind::Add(_) | EditKind::Put(_))
+                if known.config.origin != Origin::Configured =>
+            {
                 let taken_by = source_of(&known.config.launch);
                 Err(EditError::Conflict { server: edit.server.clone(), taken_by })
             }
