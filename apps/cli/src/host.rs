@@ -202,12 +202,14 @@ fn not_opened(error: &OpenError) -> Failure {
         | OpenError::Config(_)
         | OpenError::Unknown { .. }
         | OpenError::Storage(_)
-        | OpenError::Redis(_)
         | OpenError::Tokens(_)
         | OpenError::Records(_)
         | OpenError::Registry(_)
-        | OpenError::Orchestrator(_)
-        | OpenError::Remote(_) => Exit::Configuration,
+        | OpenError::Orchestrator(_) => Exit::Configuration,
+        #[cfg(feature = "redis")]
+        OpenError::Redis(_) => Exit::Configuration,
+        #[cfg(feature = "remote")]
+        OpenError::Remote(_) => Exit::Configuration,
         OpenError::Python(_) | OpenError::Keeper(_) => Exit::NoHub,
     };
     let failure = Failure::of(exit, error);

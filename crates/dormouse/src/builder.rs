@@ -8,9 +8,10 @@ use std::time::Duration;
 use dormouse_context::{Context, Measures, Parts as ContextParts, Wake};
 use dormouse_orchestrator::{self as orchestrator, Orchestrator, Parts, Settings, Transports};
 use dormouse_protocol::{
-    EnvironmentError, EnvironmentSettings, Environments, Keeper, KeeperError, Launcher, Proxies,
-    RemoteClient, RemoteError, RemoteSettings, Transport,
+    EnvironmentError, EnvironmentSettings, Environments, Keeper, KeeperError, Launcher, Transport,
 };
+#[cfg(feature = "remote")]
+use dormouse_protocol::{Proxies, RemoteClient, RemoteError, RemoteSettings};
 use dormouse_registry::{self as registry, Registry};
 use dormouse_routing::{Model, ModelChoice, ModelSettings, Router};
 use dormouse_storage::{
@@ -76,6 +77,7 @@ pub enum OpenError {
     #[error(transparent)]
     Orchestrator(#[from] orchestrator::OpenError),
     /// Servers at URLs cannot be reached as the proxy variables say.
+    #[cfg(feature = "remote")]
     #[error("servers at URLs cannot be reached")]
     Remote(#[from] RemoteError),
     /// There is no Python to keep processes with.
@@ -210,27 +212,18 @@ impl HubBuilder {
             None => Config::read(&space.settings(), &|name| std::env::var(name).ok())?,
         };
         let lock = SpaceLock::take(space.root(), &space.state())?;
-        let storage = match self.storage {
-            Some(storage) => storage,
-            None => open_storage(&config, &space).await?,
-        };
+        let environments = Arc::new(environments(&config));
         let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("dormouse"));
-
-        let tokens = Tokens::open(storage.clone()).await.map_err(OpenError::Tokens)?;
+        // To find a Python and start the keeper takes as long as to read what is stored.
+        let ((storage, tokens, registry), (launcher, keeper)) = tokio::try_join!(
+            remembered(self.storage, &config, &space),
+            launcher(self.launcher, environments.clone())
+        )?;
         tokens.follow_others();
         let source = self.source.unwrap_or_else(|| config_source(&storage, &space));
-        let registry = Registry::open(storage.clone()).await?;
         for observer in self.observers {
             observer::watch(observer, registry.events());
         }
-        let environments = Arc::new(environments(&config));
-        let (launcher, keeper) = match self.launcher {
-            Some(launcher) => (launcher, None),
-            None => {
-                let keeper = Arc::new(Keeper::start(&environments.base_python()?)?);
-                (keeper.clone() as Arc<dyn Launcher>, Some(keeper))
-            }
-        };
         let router = router(&config, self.model)?;
         let settings = Settings {
             space: space.root().to_owned(),
@@ -242,7 +235,6 @@ impl HubBuilder {
             prepare_ahead: self.prepare_ahead,
             watch: self.watch.unwrap_or(true),
         };
-        let proxies = Proxies::from_vars(|name| std::env::var(name).ok());
         let orchestrator = Orchestrator::open(Parts {
             settings,
             storage: storage.clone(),
@@ -250,7 +242,8 @@ impl HubBuilder {
             registry: registry.clone(),
             environments: environments.clone(),
             launcher,
-            remote: RemoteClient::new(RemoteSettings { proxies, ..RemoteSettings::default() })?,
+            #[cfg(feature = "remote")]
+            remote: remote()?,
             transports: self.transports,
             meter: meter.clone(),
         })
@@ -267,6 +260,34 @@ impl HubBuilder {
         .map_err(OpenError::Records)?;
         Ok(Shared::new(space, config, store, storage, tokens, environments, keeper, lock))
     }
+}
+
+/// What is remembered, and what is made of it first.
+async fn remembered(
+    given: Option<Arc<dyn Storage>>,
+    config: &Config,
+    space: &Space,
+) -> Result<(Arc<dyn Storage>, Tokens, Registry), OpenError> {
+    let storage = match given {
+        Some(storage) => storage,
+        None => open_storage(config, space).await?,
+    };
+    let tokens = Tokens::open(storage.clone()).await.map_err(OpenError::Tokens)?;
+    let registry = Registry::open(storage.clone()).await?;
+    Ok((storage, tokens, registry))
+}
+
+/// Who starts processes: what was given, or a keeper of our own.
+async fn launcher(
+    given: Option<Arc<dyn Launcher>>,
+    environments: Arc<Environments>,
+) -> Result<(Arc<dyn Launcher>, Option<Arc<Keeper>>), OpenError> {
+    if let Some(launcher) = given {
+        return Ok((launcher, None));
+    }
+    let start = move || Ok::<_, OpenError>(Arc::new(Keeper::start(&environments.base_python()?)?));
+    let keeper = tokio::task::spawn_blocking(start).await.expect("starting a keeper does not panic")?;
+    Ok((keeper.clone(), Some(keeper)))
 }
 
 pub(crate) async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>, OpenError> {
@@ -310,6 +331,13 @@ const STORAGES: &str = "`embedded` and `memory`";
 fn is_redis(address: &str) -> bool {
     let scheme = address.split_once("://").map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| scheme.starts_with("redis"))
+}
+
+/// The clients for servers at URLs, by the proxies that the usual variables name.
+#[cfg(feature = "remote")]
+fn remote() -> Result<RemoteClient, RemoteError> {
+    let proxies = Proxies::from_vars(|name| std::env::var(name).ok());
+    RemoteClient::new(RemoteSettings { proxies, ..RemoteSettings::default() })
 }
 
 fn environments(config: &Config) -> Environments {

@@ -14,7 +14,7 @@ use dormouse_protocol::Connection;
 use dormouse_protocol::RemoteClient;
 #[cfg(feature = "oauth")]
 use dormouse_protocol::SignIns;
-use dormouse_types::{Remote, ServerKey};
+use dormouse_types::{Remote, RemoteTransport};
 
 use crate::error::StartFault;
 #[cfg(feature = "oauth")]
@@ -36,6 +36,16 @@ pub(crate) struct Remotes {
     pub(crate) logins: Logins,
 }
 
+/// Why a server at a URL is not reached by a program that leaves them out.
+pub(crate) const NOT_BUILT: &str = "it is at a URL, and this program was built without the feature `remote`";
+
+impl Remotes {
+    /// Whether this program can reach such a server at all.
+    pub(crate) fn can_reach(remote: &Remote) -> bool {
+        cfg!(feature = "remote") || remote.transport == RemoteTransport::Own
+    }
+}
+
 #[cfg(feature = "remote")]
 impl Remotes {
     pub(crate) fn new(client: RemoteClient, settings: &crate::settings::Settings) -> Self {
@@ -54,7 +64,6 @@ impl Remotes {
     /// Connects to a server at a URL.
     pub(crate) async fn open(
         &self,
-        key: &ServerKey,
         remote: &Remote,
         deadline: Duration,
         ready: impl FnOnce(),
@@ -62,7 +71,7 @@ impl Remotes {
         let endpoint = self.endpoint(remote)?;
         ready();
         let opened = Connection::open_url(&self.client, &endpoint, deadline).await;
-        opened.map_err(|error| StartFault::of_start(key, &remote.auth, error))
+        opened.map_err(StartFault::Start)
     }
 }
 
@@ -75,12 +84,10 @@ impl Remotes {
     #[expect(clippy::unused_async, reason = "as with the feature")]
     pub(crate) async fn open(
         &self,
-        _: &ServerKey,
         _: &Remote,
         _: Duration,
         _: impl FnOnce(),
     ) -> Result<Connection, StartFault> {
-        let why = "it is at a URL, and this program was built without the feature `remote`";
-        Err(StartFault::Needs(why.to_owned()))
+        Err(StartFault::Needs(NOT_BUILT.to_owned()))
     }
 }

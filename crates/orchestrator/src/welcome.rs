@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::inventory::Inventory;
+use crate::remotes::{NOT_BUILT, Remotes};
 
 /// How long a first contact waits for the inventory to take up what a server said.
 const LEARNING: Duration = Duration::from_secs(5);
@@ -40,6 +41,10 @@ impl Inventory {
             Launch::Elsewhere { .. } => {
                 let reason = "script not here: it lies with another hub of this space".to_owned();
                 registry.set_status(&entry.key, unreachable(Some(reason)));
+                return;
+            }
+            Launch::Url(remote) if !Remotes::can_reach(remote) => {
+                registry.set_status(&entry.key, unreachable(Some(NOT_BUILT.to_owned())));
                 return;
             }
             Launch::Script { .. } | Launch::Command { .. } | Launch::Url(_) => {}

@@ -19,8 +19,11 @@ mod noise;
 mod outbox;
 mod transport;
 
-pub(crate) use self::exchange::{Incoming, Stream, Wire};
+pub(crate) use self::exchange::Wire;
+#[cfg(feature = "remote")]
+pub(crate) use self::exchange::{Incoming, Stream};
 pub(crate) use self::flights::Ticket;
+#[cfg(feature = "remote")]
 pub(crate) use self::lines::LONGEST;
 pub use self::noise::Noise;
 pub(crate) use self::outbox::Outbox;
