@@ -57,7 +57,11 @@ fn place(source: &dyn ConfigSource) -> PathBuf {
 
 async fn read(source: &dyn ConfigSource) -> Result<McpFile, SourceError> {
     match source.load().await? {
-        Some(text) => Ok(McpFile::read(&text)?),
+        // Thousands of entries keep a thread busy for a while.
+        Some(text) => {
+            let read = tokio::task::spawn_blocking(move || McpFile::read(&text));
+            Ok(read.await.expect("reading a text does not panic")?)
+        }
         None => Ok(McpFile::empty()),
     }
 }

@@ -107,7 +107,6 @@ impl Inventory {
         let heard = Heard { others: storage.feed(), source: source.changes() };
         roster.engine().wishes.take_up().await?;
         let registrations = registrations(&*storage).await?;
-        let live = live(&*storage).await?;
         let said = Said::load(&*storage).await?;
         said.apply(&roster.engine().registry, &Said::default()).await.map_err(OpenError::Said)?;
         let replicas = match storage.is_shared() {
@@ -125,13 +124,15 @@ impl Inventory {
             registrations,
             configured: Configured::default(),
             said,
-            live,
+            live: Live::default(),
             replicas,
             heard,
             findings,
             contacts,
         };
-        inventory.rescan().await;
+        let (live, ()) = tokio::join!(live(inventory.storage.clone()), inventory.look());
+        inventory.live = live?;
+        inventory.reconcile().await;
         Ok(inventory)
     }
 
@@ -205,24 +206,32 @@ impl Inventory {
 
     /// Looks at all sources and applies the difference.
     async fn rescan(&mut self) {
-        if let Some(mut folders) = self.folders.take() {
-            let read = tokio::task::spawn_blocking(move || {
-                let scripts = folders.scan();
-                (folders, scripts)
-            });
-            match read.await {
-                Ok((folders, scripts)) => {
-                    self.folders = Some(folders);
-                    self.scripts = scripts;
-                }
-                Err(error) => {
-                    warn!(%error, "the scan of the drop folders broke off; it begins anew");
-                    self.folders =
-                        Some(Folders::open(self.settings.drop_folders.clone(), &self.settings.state));
-                }
+        self.look().await;
+        self.reconcile().await;
+    }
+
+    /// Reads the drop folders and what is configured.
+    async fn look(&mut self) {
+        let folders = self.folders.take();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut folders = folders?;
+            let scripts = folders.scan();
+            Some((folders, scripts))
+        });
+        let configured = Configured::load(&*self.source, self.settings.timing, &self.configured);
+        let (read, configured) = tokio::join!(read, configured);
+        self.configured = configured;
+        match read {
+            Ok(Some((folders, scripts))) => {
+                self.folders = Some(folders);
+                self.scripts = scripts;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                warn!(%error, "the scan of the drop folders broke off; it begins anew");
+                self.folders = Some(Folders::open(self.settings.drop_folders.clone(), &self.settings.state));
             }
         }
-        self.reread().await;
     }
 
     /// Reads what is configured and applies the difference.
@@ -266,7 +275,7 @@ impl Inventory {
             self.registrations = registrations(&*self.storage).await?;
         }
         if written.contains(&Table::LiveFeatures) {
-            self.live = live(&*self.storage).await?;
+            self.live = live(self.storage.clone()).await?;
         }
         if written.contains(&Table::Assignments) || written.contains(&Table::ToolSettings) {
             let said = Said::load(&*self.storage).await?;
@@ -551,11 +560,14 @@ async fn registrations(storage: &dyn Storage) -> Result<BTreeMap<ServerKey, Path
     Ok(read.collect())
 }
 
-async fn live(storage: &dyn Storage) -> Result<Live, StorageError> {
-    let stored = storage.all(Table::LiveFeatures).await?.into_iter();
-    let read =
-        stored.filter_map(|(version, value)| Some((version, Arc::new(serde_json::from_value(value).ok()?))));
-    Ok(read.collect())
+async fn live(storage: Arc<dyn Storage>) -> Result<Live, StorageError> {
+    let stored = storage.all(Table::LiveFeatures).await?;
+    let read = move || {
+        let read = |(version, value)| Some((version, Arc::new(serde_json::from_value(value).ok()?)));
+        stored.into_iter().filter_map(read).collect()
+    };
+    // Thousands of schemas keep a thread busy for a while.
+    Ok(tokio::task::spawn_blocking(read).await.expect("reading JSON does not panic"))
 }
 
 /// The next word from other hubs; never, where there are none.
