@@ -107,7 +107,7 @@ pub(crate) enum Command {
 /// Whose view of the hub: the store's, or an agent's.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct View {
-    /// As this agent, with its own servers only
+    /// As this agent, with its servers and those it shares
     #[arg(long, global = true, value_name = "AGENT")]
     pub(crate) agent: Option<AgentId>,
 }

@@ -63,7 +63,7 @@ pub(crate) async fn register(
     Ok(Json(Registered { name: server.name, tools_discovered: tools }))
 }
 
-/// Adds a server that is a command to `mcp.json`, or replaces the entry of that name.
+/// Adds a server that is a command or URL to `mcp.json`, or replaces the entry of that name.
 ///
 /// It is contacted once in the background, and sleeps then. Needs a token for the store.
 #[utoipa::path(
