@@ -7,9 +7,7 @@ use std::time::Duration;
 use dormouse_protocol as protocol;
 use dormouse_registry::ApplyError;
 use dormouse_storage::StorageError;
-#[cfg(feature = "remote")]
-use dormouse_types::Auth;
-use dormouse_types::{Outcome, ServerKey, ServerName, ToolName};
+use dormouse_types::{Launch, Outcome, ServerConfig, ServerKey, ServerName, ToolName};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +38,14 @@ impl StartFault {
         dormouse_types::chain(self)
     }
 
-    /// How the start of a server at a URL failed.
-    #[cfg(feature = "remote")]
-    pub(crate) fn of_start(key: &ServerKey, auth: &Auth, error: protocol::StartError) -> Self {
-        let how = match &error.fault {
-            protocol::StartFault::SignIn(fault) => crate::sign_in::remedy(key, auth, fault),
-            _ => None,
-        };
-        how.map_or_else(|| Self::Start(error), |how| Self::SignIn { how })
+    /// The fault as it concerns this server, which may share its start with others: where a person
+    /// has to sign in, the words name the server.
+    pub(crate) fn told_of(self: Arc<Self>, key: &ServerKey, config: &ServerConfig) -> Arc<Self> {
+        use protocol::{StartError, StartFault as Fault};
+        let Self::Start(StartError { fault: Fault::SignIn(error), .. }) = &*self else { return self };
+        let Launch::Url(remote) = &config.launch else { return self };
+        let how = crate::sign_in::remedy(key, &remote.auth, error);
+        how.map_or_else(|| self.clone(), |how| Arc::new(Self::SignIn { how }))
     }
 
     /// What a person must do so that it can start, if it is a matter of signing in.

@@ -80,6 +80,7 @@ impl Instance {
                     (Some(effects), None)
                 }
                 (Phase::Starting { .. }, Some(Err(fault))) => {
+                    let fault = fault.told_of(&self.key, &self.config);
                     debug!(server = %self.key, fault = %fault.chain(), "start failed");
                     cell.reason = Some(fault.described());
                     if let Some(message) = fault.sign_in() {
