@@ -561,6 +561,31 @@ fn credentials_become_headers_and_sign_in_is_read() {
 }
 
 #[test]
+fn a_transport_of_a_program_is_named_by_type_and_scheme() {
+    let own = remote(json!({"type": "mem", "url": "mem://clock/1", "headers": {"a": "${B}"}}));
+    assert_eq!((own.url.as_str(), own.transport), ("mem://clock/1", RemoteTransport::Own));
+    assert_eq!(own.headers.0["a"], "${B}");
+    let refused = |entry: Value| assert!(!problems(entry.clone()).is_empty(), "{entry}");
+    refused(json!({"url": "mem://clock"}));
+    refused(json!({"type": "men", "url": "mem://clock"}));
+    refused(json!({"type": "mem", "url": "mem://"}));
+    refused(json!({"type": "mem", "url": "mem://a b"}));
+    refused(json!({"type": "sse", "url": "sse://clock"}));
+    refused(json!({"type": "https", "url": "https://"}));
+
+    // Written back it keeps both.
+    let mut file = McpFile::empty();
+    let entry = json!({"type": "mem", "url": "mem://clock"});
+    file.put_raw(&name("s"), entry.as_object().unwrap()).unwrap();
+    let mut server = file.servers()[&name("s")].clone();
+    if let McpLaunch::Url(remote) = &mut server.launch {
+        remote.url = "mem://other".to_owned();
+    }
+    file.put(&name("s"), &server);
+    assert_eq!(Value::Object(file.raw(&name("s")).unwrap()), json!({"type": "mem", "url": "mem://other"}));
+}
+
+#[test]
 fn faults_of_a_url_entry_are_told_without_its_secrets() {
     let faults = problems(json!({
         "url": "ftp://user:secret@h", "type": "carrier-pigeon",
