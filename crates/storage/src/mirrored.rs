@@ -11,18 +11,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
 use tracing::warn;
 
-use crate::Storage;
 use crate::config_source::{ConfigSource, DocumentSource, SourceError, edit, off_the_runtime};
 use crate::mcp_json::{Backup, LoadError, McpFile, SaveError, read_file, replace_if};
+use crate::{Storage, StorageError};
 
 /// The shared document of a storage, with a file that shows it.
 #[derive(Debug)]
 pub struct MirroredSource {
+    mirror: Arc<Mirror>,
+}
+
+#[derive(Debug)]
+struct Mirror {
     document: DocumentSource,
     file: PathBuf,
     /// What the file was when it last agreed with the document: so a hand's change can be told
@@ -30,6 +36,8 @@ pub struct MirroredSource {
     base: PathBuf,
     /// One look at both at a time.
     turn: Mutex<()>,
+    /// Whether somebody is about to let the file show the document.
+    showing: AtomicBool,
 }
 
 impl MirroredSource {
@@ -37,28 +45,63 @@ impl MirroredSource {
     /// Listens to other hubs from now on, and so needs a runtime.
     pub fn new(storage: Arc<dyn Storage>, file: impl Into<PathBuf>, base: impl Into<PathBuf>) -> Self {
         let document = DocumentSource::new(storage);
-        Self { document, file: file.into(), base: base.into(), turn: Mutex::new(()) }
+        let (turn, showing) = (Mutex::default(), AtomicBool::default());
+        let mirror = Mirror { document, file: file.into(), base: base.into(), turn, showing };
+        Self { mirror: Arc::new(mirror) }
+    }
+}
+
+impl Mirror {
+    /// Takes over what a hand wrote, and gives the text. The file shows it soon: writing safely
+    /// takes longer than all else, and who reads need not wait for it.
+    async fn load(self: &Arc<Self>) -> Result<Option<String>, SourceError> {
+        let (shared, is_shown) = {
+            let _turn = self.turn.lock().await;
+            let Files { shown, base } = self.take_over().await?;
+            let shared = self.document.load().await?;
+            let is_shown = shared.is_none() || (shown == shared && base == shared);
+            (shared, is_shown)
+        };
+        if !is_shown && !self.showing.swap(true, Ordering::AcqRel) {
+            let mirror = Arc::clone(self);
+            // Ends by itself after one look.
+            tokio::spawn(async move {
+                mirror.showing.store(false, Ordering::Release);
+                mirror.show().await;
+            });
+        }
+        Ok(shared)
     }
 
-    /// Brings both to one text, and gives it.
-    async fn agree(&self) -> Result<Option<String>, SourceError> {
+    /// Lets the file show the document.
+    async fn show(&self) {
         let _turn = self.turn.lock().await;
-        let (file, base) = (self.file.clone(), self.base.clone());
-        let read = move || Ok::<_, LoadError>((read_file(&file)?, read_file(&base)?));
-        let (shown, base) = off_the_runtime(read).await?;
-        if let Some(shown) = &shown {
-            self.carry_over(shown, base.as_deref()).await?;
-        }
-        let Some(shared) = self.document.load().await? else { return Ok(None) };
-        let (file, copy) = (self.file.clone(), self.base.clone());
-        let text = shared.clone();
-        let shown_now = off_the_runtime(move || show(&file, shown.as_deref(), &copy, base.as_deref(), &text));
-        match shown_now.await {
-            // A person is faster; the watch brings us here again.
-            Ok(()) | Err(SaveError::Changed { .. }) => {}
+        let shown = async {
+            let Files { shown, base } = self.take_over().await?;
+            let Some(text) = self.document.load().await? else { return Ok(()) };
+            let (file, copy) = (self.file.clone(), self.base.clone());
+            let write = move || show(&file, shown.as_deref(), &copy, base.as_deref(), &text);
+            match off_the_runtime(write).await {
+                // A person is faster; the watch brings us here again.
+                Ok(()) | Err(SaveError::Changed { .. }) => Ok(()),
+                Err(error) => Err(SourceError::Save(error)),
+            }
+        };
+        match shown.await {
+            Ok(()) | Err(SourceError::Storage(StorageError::Closed)) => {}
             Err(error) => warn!(%error, "mcp.json does not show the shared configuration"),
         }
-        Ok(Some(shared))
+    }
+
+    /// Takes over what a hand wrote; what the files are.
+    async fn take_over(&self) -> Result<Files, SourceError> {
+        let (file, base) = (self.file.clone(), self.base.clone());
+        let read = move || Ok::<_, LoadError>(Files { shown: read_file(&file)?, base: read_file(&base)? });
+        let files = off_the_runtime(read).await?;
+        if let Some(shown) = &files.shown {
+            self.carry_over(shown, files.base.as_deref()).await?;
+        }
+        Ok(files)
     }
 
     /// Takes what a person wrote into the file over into the document.
@@ -89,6 +132,12 @@ impl MirroredSource {
         })
         .await
     }
+}
+
+/// The texts of both files.
+struct Files {
+    shown: Option<String>,
+    base: Option<String>,
 }
 
 /// Makes in a document what was changed between two texts, entry by entry.
@@ -127,27 +176,25 @@ fn show(
 #[async_trait]
 impl ConfigSource for MirroredSource {
     async fn load(&self) -> Result<Option<String>, SourceError> {
-        self.agree().await
+        self.mirror.load().await
     }
 
+    /// The other hubs have it when this returns, and the file shows it.
     async fn save(&self, before: Option<&str>, text: &str) -> Result<(), SourceError> {
-        self.document.save(before, text).await?;
-        // It is saved; the file follows as soon as it can.
-        if let Err(error) = self.agree().await {
-            warn!(%error, "mcp.json does not show the shared configuration");
-        }
+        self.mirror.document.save(before, text).await?;
+        self.mirror.show().await;
         Ok(())
     }
 
     fn changes(&self) -> Option<watch::Receiver<u64>> {
-        self.document.changes()
+        self.mirror.document.changes()
     }
 
     fn file(&self) -> Option<&Path> {
-        Some(&self.file)
+        Some(&self.mirror.file)
     }
 
     fn describe(&self) -> String {
-        format!("{}, shown in {}", self.document.describe(), self.file.display())
+        format!("{}, shown in {}", self.mirror.document.describe(), self.mirror.file.display())
     }
 }

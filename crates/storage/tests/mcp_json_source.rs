@@ -175,6 +175,16 @@ fn written(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("mcp.json")).unwrap()
 }
 
+/// Waits until a folder's file shows what another's does.
+async fn shown_alike(one: &Path, other: &Path) {
+    let alike = async {
+        while written(one) != written(other) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), alike).await.expect("both show one text");
+}
+
 async fn names(source: &dyn ConfigSource) -> Vec<String> {
     let file = McpFile::read(&source.load().await.unwrap().unwrap()).unwrap();
     file.entries().map(|(key, _)| key.name.to_string()).collect()
@@ -189,7 +199,7 @@ async fn the_first_file_is_taken_in_and_the_others_show_it() {
     std::fs::write(other.path().join("mcp.json"), r#"{"mcpServers":{"lone":{"command":"x"}}}"#).unwrap();
     assert_eq!(names(&mirrored(&storage, one.path())).await, ["a"]);
     assert_eq!(names(&mirrored(&storage, other.path())).await, ["a"]);
-    assert_eq!(written(one.path()), written(other.path()));
+    shown_alike(one.path(), other.path()).await;
     assert!(written(other.path()).contains("theirs"));
     let kept = std::fs::read_to_string(other.path().join("mcp.json.bak")).unwrap();
     assert!(kept.contains("lone"));
@@ -212,7 +222,7 @@ async fn hands_and_hubs_at_once_lose_no_entry() {
     let again = mirrored(&storage, one.path());
     assert_eq!(names(&again).await, ["b", "c", "hand"]);
     assert_eq!(names(&second).await, ["b", "c", "hand"]);
-    assert_eq!(written(one.path()), written(other.path()));
+    shown_alike(one.path(), other.path()).await;
 }
 
 #[tokio::test]
