@@ -151,9 +151,10 @@ pub(crate) enum ServersVerb {
         /// The server
         name: String,
     },
-    /// Add a script of a drop folder under a name, or a command to mcp.json
+    /// Add a script of a drop folder under a name, or a command or URL to mcp.json
     #[command(override_usage = "dormouse servers add NAME SCRIPT.py\n       \
         dormouse servers add NAME [--env VAR=VALUE]... [--cwd DIR] -- COMMAND [ARG]...\n       \
+        dormouse servers add NAME --url URL [--header 'NAME: VALUE']... [--oauth]\n       \
         dormouse servers add NAME --entry JSON")]
     Add(AddServer),
     /// Remove a server; a script that was only dropped sleeps, and stays
@@ -232,6 +233,15 @@ pub(crate) struct AddServer {
     /// A whole entry of mcp.json, as JSON; `-` reads it from standard input
     #[arg(long, value_name = "JSON", conflicts_with = "program")]
     pub(crate) entry: Option<String>,
+    /// Its address, for a server at a URL; /sse in its path means the older transport
+    #[arg(long, value_name = "URL", conflicts_with_all = ["script", "entry", "program"])]
+    pub(crate) url: Option<String>,
+    /// A header of every request to it; ${VAR} is put in when it is sent
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "url")]
+    pub(crate) headers: Vec<String>,
+    /// A person signs in at it: `servers login`
+    #[arg(long, requires = "url")]
+    pub(crate) oauth: bool,
     /// A variable of its environment; ${OTHER} is put in when it starts
     #[arg(long = "env", value_name = "VAR=VALUE", requires = "program")]
     pub(crate) env: Vec<String>,
@@ -265,10 +275,7 @@ pub(crate) enum ToolsVerb {
         limit: usize,
     },
     /// Show what a tool does and what it takes
-    Show {
-        /// The tool: its full name, or its own where that is unambiguous
-        name: String,
-    },
+    Show(OneTool),
     /// Call a tool and print its result
     Call {
         /// The tool: its full name, or its own where that is unambiguous

@@ -126,7 +126,11 @@ async fn show(run: &Run, hub: &mut HubClient, path: &str) -> Result<Exit, Failur
     if run.output.json {
         return run.show(said, |_, _: Value| Ok(()));
     }
-    let printed: OutputReport = hub.get(&format!("{path}/output")).await?;
+    let printed = match hub.get::<OutputReport>(&format!("{path}/output")).await {
+        // What it printed is its owner's, and this agent only uses it.
+        Err(failure) if failure.exit() == Exit::Refused => OutputReport::default(),
+        printed => printed?,
+    };
     run.show(said, |output, server: ServerItem<'static>| {
         output.facts(facts(&server, &printed))?;
         let tools = server.tools.iter();
@@ -229,9 +233,12 @@ fn entry(server: &AddServer) -> Result<Map<String, Value>, Failure> {
     if let Some(entry) = &server.entry {
         return object(entry);
     }
+    if let Some(url) = &server.url {
+        return at(url, server);
+    }
     let Some((command, args)) = server.program.split_first() else {
         return Err(Failure::new(Exit::Usage, "it is not said what the server is")
-            .hint("name a script of a drop folder, or a command after `--`"));
+            .hint("name a script of a drop folder, a URL with --url, or a command after `--`"));
     };
     let mut entry = Map::new();
     entry.insert("command".to_owned(), json!(command));
@@ -249,6 +256,27 @@ fn entry(server: &AddServer) -> Result<Map<String, Value>, Failure> {
     }
     if let Some(cwd) = &server.cwd {
         entry.insert("cwd".to_owned(), json!(absolute(Path::new(cwd))));
+    }
+    Ok(entry)
+}
+
+/// The entry of a server at a URL.
+fn at(url: &str, server: &AddServer) -> Result<Map<String, Value>, Failure> {
+    let mut entry = Map::new();
+    entry.insert("url".to_owned(), json!(url));
+    let mut headers = Map::new();
+    for said in &server.headers {
+        let Some((name, value)) = said.split_once(':').filter(|(name, _)| !name.trim().is_empty()) else {
+            // The text may be a secret without its name.
+            return Err(Failure::new(Exit::Usage, "--header takes 'NAME: VALUE'"));
+        };
+        headers.insert(name.trim().to_owned(), json!(value.trim()));
+    }
+    if !headers.is_empty() {
+        entry.insert("headers".to_owned(), Value::Object(headers));
+    }
+    if server.oauth {
+        entry.insert("auth".to_owned(), json!("oauth"));
     }
     Ok(entry)
 }
@@ -273,10 +301,16 @@ mod tests {
         });
         assert_eq!(made, Ok(expected));
         assert_eq!(check(&["--entry", r#"{"command": "x"}"#]), Ok(json!({"command": "x"})));
+        let made = check(&["--url", "https://a.example/mcp", "--header", "X-Key: ${KEY}", "--oauth"]);
+        let expected =
+            json!({"url": "https://a.example/mcp", "headers": {"X-Key": "${KEY}"}, "auth": "oauth"});
+        assert_eq!(made, Ok(expected));
     }
 
     #[test]
     fn a_variable_without_a_name_is_refused_and_not_shown() {
+        let failure = check(&["--url", "http://a", "--header", "s3cret"]).unwrap_err();
+        assert!(!failure.to_string().contains("s3cret"));
         let failure = check(&["--env", "s3cret", "--", "npx"]).unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
         assert!(!failure.to_string().contains("s3cret"));

@@ -8,5 +8,6 @@ mod agents;
 mod calls;
 mod hubs;
 mod settings;
+mod sign_in;
 mod supervision;
 mod support;
