@@ -81,7 +81,14 @@ pub enum ChangeError {
     Lease(#[from] LeaseError),
     /// Its lists were not read anew.
     #[error(transparent)]
-    Refresh(#[from] RefreshError),
+    Refresh(Box<RefreshError>),
+}
+
+impl From<RefreshError> for ChangeError {
+    fn from(error: RefreshError) -> Self {
+        // Much larger than the other reasons.
+        Self::Refresh(Box::new(error))
+    }
 }
 
 /// An agent in a few numbers.
@@ -149,8 +156,12 @@ impl Context {
 
     async fn take_up(&self, name: &ServerName) -> Result<ServerInfo, AddFault> {
         if let Scope::Agent(agent) = self.scope() {
-            let entry = self.scoped(Scope::Store).server(name)?.entry;
-            self.orchestrator().assign(entry.key.clone(), agent.clone()).await?;
+            // By its key: an agent is not told what is called alike in the store, or at others.
+            let key = ServerKey::store(name.clone());
+            if self.registry().snapshot().get(&key).is_none() {
+                return Err(NoSuchServer::Unknown { name: name.to_string(), near: Vec::new() }.into());
+            }
+            self.orchestrator().assign(key, agent.clone()).await?;
         }
         Ok(self.server(name)?)
     }

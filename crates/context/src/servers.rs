@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dormouse_orchestrator::{LeaseError, RegisterError};
+use dormouse_orchestrator::{LeaseError, Noise, RegisterError};
 use dormouse_registry::{Entry, NoSuchServer, ToolRef};
 use dormouse_types::{ServerKey, ServerName, ServerStatus, Timestamp};
 
@@ -79,5 +79,15 @@ impl Context {
         let key = self.own(name)?.key.clone();
         self.orchestrator().detach(&key).await;
         Ok(self.server(name)?)
+    }
+
+    /// The last lines that a server's process printed on stderr, and what it printed beside MCP;
+    /// `None` while it sleeps. Not of one that the store only shares: it tells of others' calls.
+    ///
+    /// # Errors
+    /// [`ChangeError`]
+    #[expect(clippy::result_large_err, reason = "once a request, and a box would show in the public error")]
+    pub fn output(&self, name: &ServerName) -> Result<Option<(Vec<String>, Noise)>, ChangeError> {
+        Ok(self.orchestrator().output(&self.own(name)?.key))
     }
 }

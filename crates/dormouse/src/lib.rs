@@ -55,7 +55,7 @@ pub use token::{Grant, NewToken, TokenError, TokenInfo, Tokens};
 pub use dormouse_context::LoginError;
 pub use dormouse_context::{
     AddFault, AddReport, AgentSummary, AlertError, CallAnswer, CallError, CallFilter, CallRecord,
-    CallRequest, ChangeError, Context, ConversationError, NewAlert, NoListener, NotAdded, Offered,
+    CallRequest, ChangeError, Context, ConversationError, Events, NewAlert, NoListener, NotAdded, Offered,
     QueryAnswer, QueryError, QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, ServerStats,
     Stats, Step, SupervisionError, ToolSettingError, ToolStats, WaitError,
 };

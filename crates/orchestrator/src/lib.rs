@@ -48,6 +48,7 @@ mod wishes;
 pub use ask::AskError;
 pub use call::{Call, Called};
 pub use dormouse_lifecycle::{OutOfRange, Supervision};
+pub use dormouse_protocol::Noise;
 pub use edit::{Edit, EditError, EditKind, Reset};
 pub use error::{
     CallError, CheckError, LeaseError, OpenError, RefreshError, RegisterError, RemoveError, StartFault,

@@ -145,3 +145,21 @@ pub enum Event {
         event: Arc<Event>,
     },
 }
+
+impl Event {
+    /// The server that it is about.
+    pub fn server(&self) -> Option<&ServerKey> {
+        match self {
+            Self::Alert { alert } => alert.server.as_ref(),
+            Self::Elsewhere { event, .. } => event.server(),
+            Self::ServerChanged { server }
+            | Self::ServerRemoved { server }
+            | Self::StatusChanged { server, .. }
+            | Self::Preparing { server, .. }
+            | Self::Attached { server, .. }
+            | Self::Detached { server, .. }
+            | Self::CallStarted { server, .. }
+            | Self::CallEnded { server, .. } => Some(server),
+        }
+    }
+}

@@ -13,11 +13,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::sent;
 use crate::app::App;
-use crate::domain::{Context, Event, Scope};
+use crate::domain::Context;
 use crate::extract::Entered;
 use crate::journal::{Numbered, Subscription};
 use crate::problem::Problem;
-use crate::wire::{HubEvent, Lagged, server_of};
+use crate::wire::{HubEvent, Lagged};
 
 /// Streams everything that changes.
 ///
@@ -84,33 +84,11 @@ async fn next(news: &mut broadcast::Receiver<Arc<Numbered>>, app: &App, context:
 /// An event with its id, as this context sees it; `None` when it does not concern it.
 pub(super) fn told(app: &App, context: &Context, numbered: &Numbered) -> Option<(String, HubEvent)> {
     let event = match &numbered.event {
-        Ok(event) if !concerns(context, event) => return None,
+        Ok(event) if !context.hears(event) => return None,
         Ok(event) => HubEvent::of(context.scope(), event),
         Err(missed) => HubEvent::Lagged(Lagged { missed: Some(*missed) }),
     };
     Some((app.journal().id(numbered.number), event))
-}
-
-/// Whether a context is told of an event. An agent hears all of its own servers, and of those that
-/// the store shares with it how they fare; who calls them is not its business.
-fn concerns(context: &Context, event: &Event) -> bool {
-    if *context.scope() == Scope::Store {
-        return true;
-    }
-    let Some(server) = server_of(event) else { return false };
-    let is_shared = || context.registry().snapshot().sees(context.scope(), server);
-    match event {
-        Event::Elsewhere { event, .. } => concerns(context, event),
-        _ if server.scope == *context.scope() => true,
-        Event::CallStarted { .. } | Event::CallEnded { .. } => false,
-        Event::Alert { .. }
-        | Event::ServerChanged { .. }
-        | Event::ServerRemoved { .. }
-        | Event::StatusChanged { .. }
-        | Event::Preparing { .. }
-        | Event::Attached { .. }
-        | Event::Detached { .. } => is_shared(),
-    }
 }
 
 fn as_event(told: Told) -> SseEvent {

@@ -210,7 +210,7 @@ fn state(word: &str) -> Result<ServerState, Problem> {
     })
 }
 
-/// Shows what a server's process printed beside MCP.
+/// Shows what a server's process printed beside MCP; an agent sees that of its own servers only.
 #[utoipa::path(
     get, path = "/servers/{name}/output", tag = "servers", params(("name" = String, Path)),
     responses((status = 200, body = OutputReport), (status = "default", body = Problem, content_type = "application/problem+json")),
@@ -219,7 +219,6 @@ pub(crate) async fn output(
     Entered { context, .. }: Entered,
     ApiPath(path): ApiPath<ServerPath>,
 ) -> Result<Json<OutputReport>, Problem> {
-    let server = context.server(&path.server()?)?;
-    let output = context.orchestrator().output(&server.entry.key);
+    let output = context.output(&path.server()?)?;
     Ok(Json(output.map(OutputReport::from).unwrap_or_default()))
 }

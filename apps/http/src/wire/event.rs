@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ms, owner, shown};
-use crate::domain::{AlertLevel, Event, Outcome, PrepareStep, Scope, ServerKey, ServerState};
+use crate::domain::{AlertLevel, Event, Outcome, PrepareStep, Scope, ServerState};
 
 /// Something changed. Over the wire `event` is the event's name and `data` its data.
 ///
@@ -141,25 +141,9 @@ pub struct Lagged {
     pub missed: Option<u64>,
 }
 
-/// The server that an event is about.
-pub(crate) fn server_of(event: &Event) -> Option<&ServerKey> {
-    match event {
-        Event::Alert { alert } => alert.server.as_ref(),
-        Event::Elsewhere { event, .. } => server_of(event),
-        Event::ServerChanged { server }
-        | Event::ServerRemoved { server }
-        | Event::StatusChanged { server, .. }
-        | Event::Preparing { server, .. }
-        | Event::Attached { server, .. }
-        | Event::Detached { server, .. }
-        | Event::CallStarted { server, .. }
-        | Event::CallEnded { server, .. } => Some(server),
-    }
-}
-
 impl HubEvent {
     pub(crate) fn of(scope: &Scope, event: &Event) -> Self {
-        let about = server_of(event);
+        let about = event.server();
         let server_name = about.map(|server| shown(scope, server)).unwrap_or_default();
         let owner = about.and_then(owner);
         match event {

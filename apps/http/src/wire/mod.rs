@@ -22,7 +22,6 @@ mod tool;
 mod transfer;
 
 pub use chat::{ChatMessage, Cleared};
-pub(crate) use event::server_of;
 pub use event::{HubEvent, Lagged};
 pub use hub::{Cleaned, DoctorReport, FindingItem, HealthReport, UnwellServer};
 pub use plan::{CandidateItem, Decision, PlanItem, PlannedItem, ReceiptItem};

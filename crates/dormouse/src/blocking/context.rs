@@ -16,6 +16,7 @@ use dormouse_types::{
 };
 use serde_json::Value;
 
+use super::events::Events;
 use super::runtime::{Error, Owned};
 use crate::{
     AddReport, CallAnswer, CallError, CallFilter, CallRecord, CallRequest, ChangeError, Check,
@@ -145,6 +146,11 @@ impl Context {
         self.runtime.wait(self.context.check_all())
     }
 
+    /// What happens in this context from now on.
+    pub fn events(&self) -> Events {
+        Events::new(self.context.events(), self.runtime.clone())
+    }
+
     /// Stores what is only remembered in memory so far.
     ///
     /// # Errors
@@ -189,7 +195,7 @@ mod tests {
         // Makes a context; no verb.
         assert!(verbs.remove("open"));
         assert!(verbs.contains("call") && verbs.contains("query"));
-        let blocking = include_str!("context.rs");
+        let blocking = concat!(include_str!("context.rs"), include_str!("events.rs"));
         let missing: Vec<&String> = verbs
             .iter()
             .filter(|verb| {

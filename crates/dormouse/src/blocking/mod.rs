@@ -26,11 +26,13 @@
 //!   and the hub's processes are killed.
 
 mod context;
+mod events;
 mod hub;
 mod offline;
 mod runtime;
 
 pub use context::Context;
+pub use events::Events;
 pub use hub::Hub;
 pub use offline::IdleSpace;
 pub use runtime::Error;
