@@ -98,6 +98,14 @@ async fn a_name_stands_for_one_server_of_a_document() {
             "{report:#}"
         );
     }
+    for client in ["mcp.json", "cursor"] {
+        let body = format!(r#"{{"client": "{client}", "dry_run": true, "document": {text}}}"#);
+        let (status, report) = served.post("/config/import", body).await;
+        assert_eq!(status, 200, "{report:#}");
+        let twins = report["entries"].as_array().unwrap().iter().filter(|entry| entry["name"] == "twin");
+        let told = |it: String| it.contains("is taken by") || it.contains("more than once");
+        assert!(twins.map(Value::to_string).any(told), "{client}: {report:#}");
+    }
     let mut twin = Fixture::new().entry();
     twin["name"] = json!("again");
     let (_, report) = served.post("/config/servers", json!([twin, twin])).await;

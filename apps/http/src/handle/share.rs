@@ -146,9 +146,8 @@ pub(crate) async fn add_all(
 ) -> Result<Json<AddedServers>, Problem> {
     access.to_store("adding commands or URLs")?;
     // All of it may be one JSON text in another.
-    let inner = text.starts_with('"').then(|| serde_json::from_str::<String>(&text).ok()).flatten();
-    let taken = intake_text(inner.as_deref().unwrap_or(&text));
-    let taken = taken.map_err(|error| Problem::new(Code::InvalidEntry, chain(&error)))?;
+    let text = serde_json::from_str(&text).unwrap_or(text);
+    let taken = intake_text(&text).map_err(|error| Problem::new(Code::InvalidEntry, chain(&error)))?;
     Ok(Json(AddedServers::from(context.add_all(taken).await)))
 }
 

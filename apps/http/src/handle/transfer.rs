@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
@@ -51,7 +52,7 @@ fn import_of(body: ImportBody) -> Result<Import, Problem> {
         },
         "mcp.json" => match (text, document, files) {
             (Some(text), None, None) => Ok(Import::Document(Value::String(text))),
-            (None, Some(document), None) => Ok(Import::Document(document)),
+            (None, Some(document), None) => Ok(Import::Document(Value::String(within(&document)))),
             _ => Err(wrong("text", "send `text` or `document`, and one of them only")),
         },
         name => {
@@ -61,11 +62,17 @@ fn import_of(body: ImportBody) -> Result<Import, Problem> {
                 (None, Some(_), None) if client == Client::Codex => {
                     Err(wrong("document", "what Codex has is TOML: send it as `text`"))
                 }
-                (None, Some(document), None) => Ok(Import::Client { client, text: document.to_string() }),
+                (None, Some(document), None) => Ok(Import::Client { client, text: within(&document) }),
                 _ => Err(wrong("text", "send `text` or `document`, and one of them only")),
             }
         }
     }
+}
+
+/// The text of a document, which may be one JSON text in another.
+fn within(document: &RawValue) -> String {
+    let text = document.get();
+    serde_json::from_str(text).unwrap_or_else(|_| text.to_owned())
 }
 
 fn named_client(name: &str) -> Result<Client, Problem> {

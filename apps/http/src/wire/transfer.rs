@@ -1,6 +1,7 @@
 //! What is imported and exported.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -8,7 +9,7 @@ use super::{owner, shown};
 use crate::domain::{ImportReport, Imported, LeftOut, OnConflict, Scope};
 
 /// Servers to be taken from elsewhere: exactly one of `text`, `document` and `files`.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportBody {
     /// Whose form it has: `claude-desktop`, `claude-code`, `cursor`, `vscode`, `codex`, `mcpstore`,
@@ -18,8 +19,9 @@ pub struct ImportBody {
     /// The configuration as text, comments and all.
     pub text: Option<String>,
     /// The configuration as JSON.
+    // As it was written: in a value, a name that stands there twice stands there once.
     #[schema(value_type = Option<Object>)]
-    pub document: Option<Value>,
+    pub document: Option<Box<RawValue>>,
     /// MCPStore's files.
     pub files: Option<MovingFiles>,
     /// Whether nothing is changed, and the report says what would be.
