@@ -86,7 +86,6 @@ impl Context {
     ///
     /// # Errors
     /// [`ChangeError`]
-    #[expect(clippy::result_large_err, reason = "once a request, and a box would show in the public error")]
     pub fn output(&self, name: &ServerName) -> Result<Option<(Vec<String>, Noise)>, ChangeError> {
         Ok(self.orchestrator().output(&self.own(name)?.key))
     }

@@ -217,7 +217,7 @@ impl From<ChangeError> for Problem {
             ChangeError::Check(CheckError::UnknownServer { .. }) => Self::new(Code::UnknownServer, error),
             ChangeError::Want(error) => error.into(),
             ChangeError::Lease(error) => error.into(),
-            ChangeError::Refresh(error) => error.into(),
+            ChangeError::Refresh(error) => (*error).into(),
         }
     }
 }
