@@ -42,6 +42,10 @@ async fn a_file_that_cannot_be_used_is_told_and_changes_nothing() {
             assert!(!exported.err.contains(secret), "{file}: {exported:?}");
         }
     }
+    let zero = person.run(&["config", "import", "cursor", "--file", "/dev/zero"]).await;
+    assert!(zero.code == 4 && zero.err.contains("64 MiB"), "{zero:?}");
+    let zero = person.run(&["config", "export", "cursor", "--file", "/dev/zero"]).await;
+    assert!(zero.code == 4 && zero.err.contains("device"), "{zero:?}");
     assert_eq!(person.configured(), before);
     let nobodys = person.run(&["config", "import", "cursor"]).await;
     assert!(nobodys.code == 3 && nobodys.err.contains(".cursor/mcp.json"), "{nobodys:?}");
@@ -55,7 +59,7 @@ async fn an_unreadable_file_is_left_as_it_is() {
     let person = Person::new();
     person.space.fixtures(&[("fix", Fixture::new(), json!({}))]);
     let file = person.keeps(".cursor/mcp.json", "{}");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything.
     if std::fs::read(&file).is_err() {
         assert_eq!(person.run(&["config", "import", "cursor"]).await.code, 4);

@@ -201,6 +201,10 @@ pub(crate) fn read_up_to(file: &Path, limit: usize) -> Result<Option<String>, Lo
         Ok(metadata) if metadata.len() > limit as u64 => {
             Err(LoadError::TooLarge { file: file.to_owned(), limit })
         }
+        // A pipe or a device may never end.
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            Err(failed(io::Error::other("it is a pipe or a device")))
+        }
         Ok(_) => fs::read_to_string(&place).map(Some).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
