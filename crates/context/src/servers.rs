@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dormouse_orchestrator::{LeaseError, Noise, RegisterError};
+use dormouse_orchestrator::{Noise, RegisterError};
 use dormouse_registry::{Entry, NoSuchServer, ToolRef};
 use dormouse_types::{ServerKey, ServerName, ServerStatus, Timestamp};
 
@@ -63,12 +63,10 @@ impl Context {
     /// Wakes a server. It sleeps again after its linger.
     ///
     /// # Errors
-    /// [`LeaseError`]
-    pub async fn attach(&self, name: &ServerName) -> Result<ServerInfo, LeaseError> {
-        let unknown = || LeaseError::UnknownServer { server: self.own_key(name.clone()) };
-        let key = self.key_of(name).map_err(|_| unknown())?;
-        self.orchestrator().attach(&key).await?;
-        self.server(name).map_err(|_| unknown())
+    /// [`ChangeError`]; a server that the store shares may be woken.
+    pub async fn attach(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
+        self.orchestrator().attach(&self.key_of(name)?).await?;
+        Ok(self.server(name)?)
     }
 
     /// Puts a server to sleep; calls that run finish first. Not one that the store only shares.

@@ -104,10 +104,7 @@ pub(crate) async fn remove(
     if removal.file {
         access.to_store("deleting a script")?;
     }
-    let name = path.server()?;
-    // Asked first for the near misses.
-    context.server(&name)?;
-    context.remove(&name, removal.file).await?;
+    context.remove(&path.server()?, removal.file).await?;
     Ok(Json(Disconnected { disconnected: path.name }))
 }
 
@@ -120,10 +117,7 @@ pub(crate) async fn attach(
     Entered { context, .. }: Entered,
     ApiPath(path): ApiPath<ServerPath>,
 ) -> Result<Response, Problem> {
-    let name = path.server()?;
-    // Asked first for the near misses.
-    context.server(&name)?;
-    Ok(shown(&context.attach(&name).await?))
+    Ok(shown(&context.attach(&path.server()?).await?))
 }
 
 /// Puts a server to sleep. Calls that run finish first.

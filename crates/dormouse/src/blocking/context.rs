@@ -20,9 +20,9 @@ use super::events::Events;
 use super::runtime::{Error, Owned};
 use crate::{
     AddReport, CallAnswer, CallError, CallFilter, CallRecord, CallRequest, ChangeError, Check,
-    ConversationError, EditError, Export, ExportError, Import, ImportError, ImportReport, LeaseError,
-    OnConflict, QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError, Reset,
-    ServerInfo, Supervision, SupervisionError, ToolSettingError, WaitError,
+    ConversationError, EditError, Export, ExportError, Import, ImportError, ImportReport, OnConflict,
+    QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError, Reset, ServerInfo,
+    Supervision, SupervisionError, ToolSettingError, WaitError,
 };
 use crate::{LoginError, SignIn};
 
@@ -94,7 +94,7 @@ verbs! {
     /// Enables, disables, renames or describes a tool here.
     set_tool(name: &str, server: Option<&str>, settings: ToolSettings) -> ToolRef, ToolSettingError;
     /// Wakes a server.
-    attach(name: &ServerName) -> ServerInfo, LeaseError;
+    attach(name: &ServerName) -> ServerInfo, ChangeError;
     /// Puts a server to sleep.
     detach(name: &ServerName) -> ServerInfo, ChangeError;
     /// Asks a server that is awake whether it answers.
