@@ -1,7 +1,5 @@
 //! What nobody should send, and what a machine should not do, over HTTP: the answer says what is wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
-
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 

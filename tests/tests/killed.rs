@@ -1,7 +1,5 @@
 //! The hub is killed without a word: nothing that it started lives on, and its space is free.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
-
 use std::time::Duration;
 
 use dormouse_testing::{Fixture, descendants_of, none_left, processes_with_mark};
