@@ -16,9 +16,10 @@ pub(super) async fn run(run: &Run, Stats { view }: Stats) -> Result<Exit, Failur
         let health: Value = hub.get(&path(&view, "/health")).await?;
         let stats: Value = hub.get(&path(&view, "/stats")).await?;
         let tools: Vec<ToolStatItem> = hub.get(&path(&view, "/stats/tools")).await?;
-        // What is measured is of the whole hub; an agent is told of what is its own.
+        // What is measured is of the whole hub; an agent is told of what is its own. The hub of
+        // another program may measure nothing.
         let measured = match view.agent {
-            None => Measured::read(&hub.get_text("/metrics").await?),
+            None => hub.get_text("/metrics").await.map(|text| Measured::read(&text)).unwrap_or_default(),
             Some(_) => Measured::default(),
         };
         if run.output.json {

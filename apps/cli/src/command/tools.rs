@@ -24,9 +24,11 @@ pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, 
             let query = format!("/tools/search?q={}&limit={limit}", value(&query.join(" ")));
             run.show(hub.get(&path(&view, &query)).await?, found)
         }
-        ToolsVerb::Show { name } => {
+        ToolsVerb::Show(tool) => {
             run.settled(hub).await?;
-            run.show(hub.get(&path(&view, &format!("/tools/{}", segment(name)))).await?, shown)
+            let of = tool.server.as_deref().map(|name| format!("?server_name={}", value(name)));
+            let at = format!("/tools/{}{}", segment(&tool.name), of.unwrap_or_default());
+            run.show(hub.get(&path(&view, &at)).await?, shown)
         }
         ToolsVerb::Call { name, arguments, server, timeout } => {
             let asked = Asked { name, words: arguments, server: server.as_deref(), timeout: *timeout };
