@@ -92,7 +92,8 @@ impl TestSpace {
     /// # Panics
     /// When it does not open.
     pub async fn hub(&self, change: impl FnOnce(&mut Config)) -> Hub {
-        let mut config = Config { model: "none".to_owned(), ..Config::default() };
+        // Tests leave nothing in the keyring of whoever runs them.
+        let mut config = Config { model: "none".to_owned(), keyring: false, ..Config::default() };
         config.python.cache = environments().to_string_lossy().into_owned();
         config.timing.idle_seconds = dormouse::IdleSetting::Seconds(0.0);
         change(&mut config);

@@ -35,7 +35,12 @@ pub fn dormouse(space: &TestSpace) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("DORMOUSE_MODEL", "none").arg("--space").arg(space.root()).kill_on_drop(true);
+    command
+        .env("DORMOUSE_MODEL", "none")
+        .env("DORMOUSE_KEYRING", "false")
+        .arg("--space")
+        .arg(space.root())
+        .kill_on_drop(true);
     command
 }
 

@@ -232,6 +232,7 @@ impl HubBuilder {
             timing: config.timing(),
             servers: config.overrides(),
             shared_env: model_env(&router).await,
+            keyring: config.keyring,
             prepare_ahead: self.prepare_ahead,
             watch: self.watch.unwrap_or(true),
         };

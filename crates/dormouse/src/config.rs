@@ -25,6 +25,8 @@ pub struct Config {
     pub model: String,
     /// The folders from which scripts are taken, relative to the space.
     pub drop_folders: Vec<PathBuf>,
+    /// Whether sign-ins are kept in the system's keyring where there is one, rather than in a file.
+    pub keyring: bool,
     /// Whether the best candidate is woken while the model still writes.
     pub wake_ahead: bool,
     /// Addresses of model servers.
@@ -158,6 +160,7 @@ impl Default for Config {
             redis: Redis::default(),
             model: "auto".to_owned(),
             drop_folders: vec![PathBuf::from("servers")],
+            keyring: true,
             wake_ahead: true,
             models: Models::default(),
             timing: TimingConfig::default(),

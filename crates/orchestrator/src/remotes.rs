@@ -51,6 +51,8 @@ impl Remotes {
     pub(crate) fn new(client: RemoteClient, settings: &crate::settings::Settings) -> Self {
         #[cfg(feature = "oauth")]
         let sign_ins = SignIns::open(&settings.state.join("sign-ins"), client.clone());
+        #[cfg(feature = "oauth")]
+        let sign_ins = if settings.keyring { sign_ins } else { sign_ins.keeping_in_file() };
         Self {
             client,
             space: settings.space.clone(),

@@ -22,6 +22,8 @@ pub struct Settings {
     pub shared_env: Env,
     /// Whether environments are made as soon as a script shows, or when a call needs them.
     pub prepare_ahead: bool,
+    /// Whether sign-ins are kept in the system's keyring, where the program knows it and there is one.
+    pub keyring: bool,
     /// Whether drop folders and the file of configured servers are watched.
     pub watch: bool,
 }

@@ -54,6 +54,8 @@ impl Cli {
         // No model of this machine may plan, and no setting of its user may speak.
         command
             .env("DORMOUSE_MODEL", "none")
+            // Nothing is left in the keyring of whoever runs the tests.
+            .env("DORMOUSE_KEYRING", "false")
             .env("XDG_DATA_HOME", self.space.path().join("home"))
             .arg("--space")
             .arg(self.space.path())
