@@ -87,7 +87,7 @@ pub enum SignInFault {
         server: ServerKey,
         /// Why.
         #[source]
-        source: StartFault,
+        source: Box<StartFault>,
     },
     /// The sign-in failed.
     #[error("the sign-in at server `{server}` failed")]

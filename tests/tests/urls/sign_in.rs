@@ -240,7 +240,7 @@ async fn a_person_signs_in_over_http() {
     configure(&space, &[("far", guarded(&office))]);
     let hub = space.hub(|_| {}).await;
     let base = serve(&hub).await;
-    let web = reqwest::Client::new();
+    let web = reqwest::Client::builder().no_proxy().build().unwrap();
     let login = format!("{base}/servers/far/login");
     let get =
         async |address: String| -> Value { web.get(address).send().await.unwrap().json().await.unwrap() };

@@ -192,7 +192,7 @@ impl Orchestrator {
             return Err(SignInFault::NotUsed { server: server.clone(), why: "it is not at a URL" });
         };
         let place = self.engine().starter.remotes().place(remote);
-        place.map_err(|source| SignInFault::Entry { server: server.clone(), source })
+        place.map_err(|source| SignInFault::Entry { server: server.clone(), source: Box::new(source) })
     }
 }
 
