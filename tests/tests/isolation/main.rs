@@ -203,7 +203,7 @@ fn check_lists(world: &World, model: &Model, view: &View, calls: &[(View, Key, S
             (tools.len(), records.len(), agents.len()),
             "{what}"
         );
-        let called: u64 = user.tool_stats().iter().map(|(_, _, calls)| calls).sum();
+        let called: u64 = user.tool_stats().iter().map(|(_, calls)| calls).sum();
         assert_eq!(called as usize, records.len(), "{what}");
         assert_eq!(user.questions("talk"), [question(view)], "{what}");
         let (configures, exports) = (user.configured(), user.exported());
@@ -262,6 +262,8 @@ fn check_names(world: &World, model: &Model, view: &View, turns: &mut Turns) -> 
         assert_eq!(user.server(&name), shown, "{what}");
         assert_eq!(turns.next(world, view).waited(&name), expected.clone().map(|_| name.clone()), "{what}");
         let tool = model.tool(view, "who", Some(&name));
+        let shown = tool.clone().map(|tool| (tool.server.shown(view), tool.name));
+        assert_eq!(turns.next(world, view).tool("who", Some(&name)), shown, "{what}");
         call(&tool, turns.next(world, view).call("who", Some(&name)), what.clone());
         let identity = expected.clone().map(|key| key.identity());
         assert_eq!(turns.next(world, view).read("who://card", Some(&name)), identity, "{what}");

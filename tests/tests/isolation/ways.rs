@@ -311,20 +311,18 @@ impl User<'_> {
         calls
     }
 
-    /// Server, tool and number of calls of each tool that was called.
-    pub fn tool_stats(&self) -> BTreeSet<(String, String, u64)> {
+    /// Full name and number of calls of each tool that was called.
+    pub fn tool_stats(&self) -> BTreeSet<(String, u64)> {
         if self.is_wire() {
             let list = self.must(see("/stats/tools", ["tools", "stats"]));
-            let all = items(&list, |it| {
-                (text(it, "server_name"), text(it, "tool_name"), it["calls"].as_u64().unwrap())
-            });
-            return all.into_iter().filter(|(_, _, calls)| *calls > 0).collect();
+            let all = items(&list, |it| (text(it, "full_name"), it["calls"].as_u64().unwrap()));
+            return all.into_iter().filter(|(_, calls)| *calls > 0).collect();
         }
         let context = self.memory();
         let stats = context.tool_stats();
         let called = context.all_tools().into_iter().filter_map(|tool| {
             let calls = stats.get(&tool.key())?.calls;
-            Some((tool.server_name().to_owned(), tool.tool().name.to_string(), calls))
+            Some((tool.full_name().to_owned(), calls))
         });
         called.collect()
     }
