@@ -10,8 +10,8 @@ use std::sync::Arc;
 use dormouse_registry::{Catalog, Change, Entry};
 use dormouse_scan::{Scanned, Script, drift};
 use dormouse_types::{
-    Confidence, Drift, Env, FeatureSource, Features, Launch, Limits, Origin, RemoteTransport, Scope,
-    ServerConfig, ServerKey, ServerName, Timestamp, Wanted,
+    Confidence, Drift, FeatureSource, Features, Launch, Origin, RemoteTransport, Scope, ServerConfig,
+    ServerKey, ServerName, Timestamp,
 };
 
 use crate::configured::Configured;
@@ -93,18 +93,19 @@ impl Sources<'_> {
         desired
     }
 
+    /// The configuration of a script: what the space says of it.
+    fn config(&self, key: &ServerKey, launch: Launch, origin: Origin) -> ServerConfig {
+        let timing = self.settings.timing;
+        let mut config = ServerConfig { timing, ..ServerConfig::new(launch, origin) };
+        self.settings.apply(key, &mut config);
+        config
+    }
+
     fn elsewhere(&self, key: ServerKey, other: &ScriptOfAnother) -> Entry {
         let content_hash = other.content_hash.clone();
-        let mut config = ServerConfig {
-            launch: Launch::Elsewhere { content_hash: content_hash.clone() },
-            env: Env::default(),
-            wanted: Wanted::OnDemand,
-            timing: self.settings.timing,
-            limits: Limits::default(),
-            stateless: false,
-            origin: if other.registered { Origin::Registered } else { Origin::Dropped },
-        };
-        self.settings.apply(&key, &mut config);
+        let launch = Launch::Elsewhere { content_hash: content_hash.clone() };
+        let origin = if other.registered { Origin::Registered } else { Origin::Dropped };
+        let config = self.config(&key, launch, origin);
         let served = self.live.get(&content_hash);
         Entry {
             key,
@@ -138,16 +139,8 @@ impl Sources<'_> {
         script: &Script,
         origin: Origin,
     ) -> Entry {
-        let mut config = ServerConfig {
-            launch: Launch::Script { path: path.to_owned(), needs: script.needs.clone() },
-            env: Env::default(),
-            wanted: Wanted::OnDemand,
-            timing: self.settings.timing,
-            limits: Limits::default(),
-            stateless: false,
-            origin,
-        };
-        self.settings.apply(&key, &mut config);
+        let launch = Launch::Script { path: path.to_owned(), needs: script.needs.clone() };
+        let config = self.config(&key, launch, origin);
         let known = self.catalog.get(&key).filter(|known| known.content_hash == script.content_hash);
         let (features, source, confidence, drift) = match (self.live.get(&script.content_hash), known) {
             (Some(served), Some(known)) if Arc::ptr_eq(&known.features, served) => {
