@@ -52,7 +52,7 @@ impl Context {
         loop {
             let info = self.server(name)?;
             if holds(&info.status) {
-                return Ok(info);
+                return self.told(name, info, deadline).await;
             }
             let due = tries && asleep(info.status.state) && !(tried && info.status.next_retry.is_some());
             let in_time = if due {
@@ -62,7 +62,7 @@ impl Context {
                     // Looked at while it is held: without a linger the server sleeps right after.
                     let info = self.server(name)?;
                     if holds(&info.status) {
-                        return Ok(info);
+                        return self.told(name, info, deadline).await;
                     }
                 }
                 woken.is_ok()
@@ -86,6 +86,21 @@ impl Context {
                 });
             }
         }
+    }
+
+    /// A server as it was seen, with what it offers: a new one is awake a moment before its tools
+    /// are listed, and whoever waited for it goes on with them.
+    async fn told(
+        &self,
+        name: &ServerName,
+        seen: ServerInfo,
+        deadline: Instant,
+    ) -> Result<ServerInfo, WaitError> {
+        if seen.status.state != ServerState::Healthy {
+            return Ok(seen);
+        }
+        let _ = tokio::time::timeout_at(deadline, self.orchestrator().listed(&seen.entry.key)).await;
+        Ok(ServerInfo { status: seen.status, ..self.server(name)? })
     }
 
     async fn awake(&self, server: &ServerKey) -> Result<Lease, LeaseError> {

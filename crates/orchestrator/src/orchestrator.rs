@@ -218,13 +218,17 @@ impl Orchestrator {
         }
     }
 
-    /// Wakes a server without a call; it sleeps again after its linger. Returns when it is awake.
+    /// Wakes a server without a call; it sleeps again after its linger. Returns when it is awake,
+    /// and what it offers is listed.
     ///
     /// # Errors
     /// [`LeaseError`]
     pub async fn attach(&self, server: &ServerKey) -> Result<(), LeaseError> {
         let back: Arc<dyn BackChannel> = Arc::new(NoBackChannel);
-        self.lease(server, &back).await.map(drop)
+        // Held until the lists are there: without a linger it sleeps right after.
+        let _lease = self.lease(server, &back).await?;
+        self.listed(server).await;
+        Ok(())
     }
 
     /// Puts a server to sleep once its calls have finished. Returns when its process is gone.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dormouse_lifecycle::Event as Step;
 use dormouse_registry::Entry;
 use dormouse_types::{
-    Alert, AlertLevel, BackChannel, Features, NoBackChannel, ServerKey, ServerState, Wanted,
+    Alert, AlertLevel, BackChannel, FeatureSource, Features, NoBackChannel, ServerKey, ServerState, Wanted,
 };
 
 use crate::alerts::Words;
@@ -76,6 +76,15 @@ impl Orchestrator {
         };
         let _ = tokio::time::timeout(TAKING_UP, taken_up).await;
         Ok(features)
+    }
+
+    /// Returns once what an awake server offers is listed, so that whoever woke it can name its
+    /// tools. One that is known already is not waited for.
+    pub async fn listed(&self, server: &ServerKey) {
+        let mut version = self.registry().version();
+        let unknown = || self.known_entry(server).is_some_and(|entry| entry.source == FeatureSource::Unknown);
+        let listed = async { while unknown() && version.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(TAKING_UP, listed).await;
     }
 
     /// Takes a person's word on whether a server should run, over what is configured: `Stopped`
