@@ -7,6 +7,7 @@
 //! # Invariants
 //!
 //! * What a person wrote is carried over or stands in `….bak`; nothing of it is lost unseen.
+//! * A storage that forgot the document, or never had it, gets it from the file.
 //! * An entry that nobody changed in this file is never taken back to an older state by it.
 
 use std::path::{Path, PathBuf};
@@ -58,7 +59,12 @@ impl Mirror {
         let (shared, is_shown) = {
             let _turn = self.turn.lock().await;
             let Files { shown, base } = self.take_over().await?;
-            let shared = self.document.load().await?;
+            let mut shared = self.document.load().await?;
+            if let (None, Some(text)) = (&shared, &shown) {
+                // The storage forgot it, or is another one than the one that the file showed.
+                self.carry_over(text, None).await?;
+                shared = self.document.load().await?;
+            }
             let is_shown = shared.is_none() || (shown == shared && base == shared);
             (shared, is_shown)
         };
@@ -115,8 +121,8 @@ impl Mirror {
             return Ok(());
         }
         // Nobody else changed it meanwhile; or nobody has one yet, and the first hub brings its own.
-        if shared.as_deref() == base {
-            match self.document.save(base, shown).await {
+        if shared.is_none() || shared.as_deref() == base {
+            match self.document.save(shared.as_deref(), shown).await {
                 Err(SourceError::Changed) => {}
                 result => return result,
             }

@@ -237,3 +237,19 @@ async fn a_half_written_file_is_neither_taken_over_nor_lost() {
     std::fs::write(folder.path().join("mcp.json"), "{\"mcpServers\": {}}").unwrap();
     assert_eq!(names(&source).await, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_storage_that_forgot_the_document_has_it_from_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let full: Arc<dyn Storage> = Arc::new(Memory::default());
+    let source = mirrored(&full, folder.path());
+    add(&source, "a").await.unwrap();
+    add(&source, "b").await.unwrap();
+    let emptied: Arc<dyn Storage> = Arc::new(Memory::default());
+    assert_eq!(names(&mirrored(&emptied, folder.path())).await, ["a", "b"]);
+    // A hand changed it before the hub looked.
+    let by_hand = written(folder.path()).replace("\"a\"", "\"hand\"");
+    std::fs::write(folder.path().join("mcp.json"), by_hand).unwrap();
+    let emptied: Arc<dyn Storage> = Arc::new(Memory::default());
+    assert_eq!(names(&mirrored(&emptied, folder.path())).await, ["b", "hand"]);
+}
