@@ -8,7 +8,9 @@
 
 mod bench;
 mod check;
+mod debian;
 mod deny;
+mod keyring;
 mod layers;
 mod redis;
 mod run;

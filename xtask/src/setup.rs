@@ -42,6 +42,7 @@ pub(crate) fn run_all(target: &Path) -> Result<()> {
     println!("python: {} ({})", python.program, python.version);
     need_venv(&python)?;
     crate::redis::need_redis(target)?;
+    crate::keyring::need_keyring(target)?;
     // Two at a time: half of an installation is unpacking, the other half waiting.
     let waiting = Mutex::new(envs.iter());
     let next = || waiting.lock().expect("no worker panics while it takes one").next();
