@@ -103,6 +103,21 @@ async fn foreign_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn file_whose_making_was_cut_off_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dormouse.redb");
+    drop(Embedded::open(&file).await.unwrap());
+    // As the engine leaves it when the process ends before the last step, which is the mark.
+    let mut cut_off = std::fs::read(&file).unwrap();
+    cut_off[..9].fill(0);
+    std::fs::write(&file, &cut_off).unwrap();
+    for _ in 0..2 {
+        drop(Embedded::open(&file).await.unwrap());
+    }
+    assert_eq!(std::fs::read(folder.path().join("dormouse.redb.unfinished")).unwrap(), cut_off);
+}
+
+#[tokio::test]
 async fn truncated_file_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dormouse.redb");

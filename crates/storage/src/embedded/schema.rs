@@ -4,7 +4,7 @@
 //! of one message; numbers grow and are never used twice within a conversation.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,7 +121,14 @@ fn is_full(error: &io::Error) -> bool {
 /// Opens the file, or makes it, and checks its format.
 pub(super) fn open(file: &Path) -> Result<Database, OpenError> {
     let unwritable = |source| OpenError::Unwritable { file: file.to_owned(), source };
-    let handle = open_file(file).map_err(unwritable)?;
+    let mut handle = open_file(file).map_err(unwritable)?;
+    if is_unfinished(&handle).map_err(unwritable)? {
+        // Kept, in case that it is damage after all.
+        let mut aside = file.as_os_str().to_owned();
+        aside.push(".unfinished");
+        std::fs::rename(file, aside).map_err(unwritable)?;
+        handle = open_file(file).map_err(unwritable)?;
+    }
     let database = Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_file(handle)
@@ -151,6 +158,25 @@ fn open_file(file: &Path) -> io::Result<std::fs::File> {
         std::fs::create_dir_all(folder)?;
     }
     options.open(file)
+}
+
+/// Whether the making of a file was cut off, which the engine would take for damage. It writes its
+/// mark last: where there is none yet, nothing was stored.
+fn is_unfinished(mut handle: &std::fs::File) -> io::Result<bool> {
+    // Whoever has the lock may be making it right now; the engine will say so. A device that gives
+    // zeros is no file at all.
+    if !handle.metadata()?.is_file() || handle.try_lock().is_err() {
+        return Ok(false);
+    }
+    let mut mark = [0; 9];
+    let is_unfinished = match handle.read_exact(&mut mark) {
+        Ok(()) => mark == [0; 9],
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+        Err(error) => return Err(error),
+    };
+    handle.rewind()?;
+    handle.unlock()?;
+    Ok(is_unfinished)
 }
 
 fn open_error(file: &Path, error: redb::Error) -> OpenError {
