@@ -206,25 +206,48 @@ impl HubBuilder {
         Ok(Hub { shared })
     }
 
-    async fn build(self, space: Space) -> Result<Shared, OpenError> {
-        let config = match self.config {
+    async fn build(mut self, space: Space) -> Result<Shared, OpenError> {
+        let config = match self.config.take() {
             Some(config) => config,
             None => Config::read(&space.settings(), &|name| std::env::var(name).ok())?,
         };
         let lock = SpaceLock::take(space.root(), &space.state())?;
         let environments = Arc::new(environments(&config));
-        let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("dormouse"));
+        let is_ours = self.storage.is_none();
         // To find a Python and start the keeper takes as long as to read what is stored.
         let ((storage, tokens, registry), (launcher, keeper)) = tokio::try_join!(
-            remembered(self.storage, &config, &space),
-            launcher(self.launcher, environments.clone())
+            remembered(self.storage.take(), &config, &space),
+            launcher(self.launcher.take(), environments.clone())
         )?;
         tokens.follow_others();
-        let source = self.source.unwrap_or_else(|| config_source(&storage, &space));
+        match self.wire(&config, &space, &storage, registry, &environments, launcher).await {
+            Ok(store) => Ok(Shared::new(space, config, store, storage, tokens, environments, keeper, lock)),
+            Err(error) => {
+                // So that it is free for the next try, whoever still holds a handle.
+                if is_ours {
+                    storage.close().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the parts of a hub from what is remembered on, and the store's view of them.
+    async fn wire(
+        self,
+        config: &Config,
+        space: &Space,
+        storage: &Arc<dyn Storage>,
+        registry: Registry,
+        environments: &Arc<Environments>,
+        launcher: Arc<dyn Launcher>,
+    ) -> Result<Context, OpenError> {
+        let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("dormouse"));
+        let source = self.source.unwrap_or_else(|| config_source(storage, space));
         for observer in self.observers {
             observer::watch(observer, registry.events());
         }
-        let router = router(&config, self.model)?;
+        let router = router(config, self.model)?;
         let settings = Settings {
             space: space.root().to_owned(),
             state: space.state(),
@@ -257,9 +280,8 @@ impl HubBuilder {
             measures: Measures::new(&meter),
             wake: if config.wake_ahead { Wake::Ahead } else { Wake::Planned },
         })
-        .await
-        .map_err(OpenError::Records)?;
-        Ok(Shared::new(space, config, store, storage, tokens, environments, keeper, lock))
+        .await;
+        store.map_err(OpenError::Records)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::alerts::Alerts;
 use crate::measure::Measures;
 use crate::share::Shares;
 use crate::starter::Starter;
+use crate::tuning::Tuning;
 use crate::wishes::Wishes;
 
 /// What all instances of a hub share.
@@ -32,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) generations: AtomicU64,
     /// The thresholds as they are now; instances and monitors follow at once.
     pub(crate) supervision: watch::Sender<Supervision>,
+    pub(crate) tuning: Tuning,
     /// Deadlines of servers that say nothing of their own.
     pub(crate) timing: Timing,
     pub(crate) alerts: Arc<Alerts>,

@@ -76,7 +76,6 @@ struct Shared {
     /// Watches as long as it lives; ends with the hub.
     watcher: Mutex<Option<RecommendedWatcher>>,
     settings: Arc<Settings>,
-    tuning: Tuning,
 }
 
 /// Whoever forgets `shutdown` leaves no task behind: the inventory ends, and with the launcher
@@ -124,17 +123,19 @@ impl Orchestrator {
             learned,
             generations: AtomicU64::new(0),
             supervision: watch::Sender::new(supervision),
+            tuning: Tuning::default(),
             timing: settings.timing,
             alerts: Arc::default(),
             wishes,
             ending: CancellationToken::new(),
         });
+        // A hub that does not open leaves no task behind either.
+        let unfinished = engine.ending.clone().drop_guard();
         // Ends with the hub.
         engine.tasks.spawn(engine.alerts.clone().follow(engine.registry.clone(), engine.ending.clone()));
         let roster = Arc::new(Roster::new(engine.clone()));
         // Before anything starts.
         take_up_supervision(&*storage, &roster).await?;
-        let tuning = Tuning::new(storage.clone());
         let findings = Arc::default();
         let (contacted, contacts) = watch::channel(0);
 
@@ -164,9 +165,9 @@ impl Orchestrator {
         };
         let inventory = inventory.await?;
         let (orders, ordered) = mpsc::channel(64);
+        unfinished.disarm();
         engine.tasks.spawn(inventory.run(ordered, learning, changes, engine.ending.clone()));
-        let shared =
-            Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings, tuning };
+        let shared = Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -190,10 +191,6 @@ impl Orchestrator {
 
     pub(crate) fn engine(&self) -> &Engine {
         self.shared.roster.engine()
-    }
-
-    pub(crate) fn tuning(&self) -> &Tuning {
-        &self.shared.tuning
     }
 
     /// A lease on a server, waking it if need be. Dropping the future gives the wait up; the
@@ -329,7 +326,8 @@ impl Orchestrator {
     }
 
     /// Removes a registration or a configured entry; a dropped script is only detached, unless
-    /// its file is to go too.
+    /// its file is to go too. What was said of a server that is gone goes with it: who shares it,
+    /// how its tools show, and whether it is to run.
     ///
     /// # Errors
     /// [`RemoveError`]

@@ -4,8 +4,6 @@
 //! Only what a person said is kept. What nobody said stays as the space's settings have it, also
 //! when those change.
 
-use std::sync::Arc;
-
 use dormouse_lifecycle::{Event as Step, OutOfRange, Supervision};
 use dormouse_storage::{Storage, StorageError, Table, Write};
 use serde_json::{Map, Value};
@@ -35,17 +33,11 @@ fn listed(refused: &[OutOfRange]) -> String {
     refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Who changes the numbers: one at a time, so that the hub goes by what is kept.
-#[derive(Debug)]
+/// Who changes the numbers or reads what is kept of them: one at a time, so that the hub goes by
+/// what is kept, and never by what was kept before.
+#[derive(Debug, Default)]
 pub(crate) struct Tuning {
-    storage: Arc<dyn Storage>,
     turn: tokio::sync::Mutex<()>,
-}
-
-impl Tuning {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage, turn: tokio::sync::Mutex::default() }
-    }
 }
 
 /// What holds where no person said anything.
@@ -66,6 +58,7 @@ async fn kept(storage: &dyn Storage) -> Result<(Option<Value>, Map<String, Value
 /// # Errors
 /// [`StorageError`]; then it goes on as before.
 pub(crate) async fn take_up_supervision(storage: &dyn Storage, roster: &Roster) -> Result<(), StorageError> {
+    let _turn = roster.engine().tuning.turn.lock().await;
     let (_, said) = kept(storage).await?;
     let mut supervision = defaults(roster.engine());
     for (name, value) in said {
@@ -112,8 +105,8 @@ impl Orchestrator {
     /// # Errors
     /// [`TuneError`]; nothing is changed then.
     pub async fn tune(&self, patch: &Value) -> Result<Supervision, TuneError> {
-        let Tuning { storage, turn } = self.tuning();
-        let _turn = turn.lock().await;
+        let storage = &self.engine().storage;
+        let _turn = self.engine().tuning.turn.lock().await;
         let tuned =
             tuned(self.supervision(), &self.supervision_defaults(), patch).map_err(TuneError::Refused)?;
         let mut tries = 1..=TRIES;
