@@ -46,6 +46,8 @@ struct Kept {
 #[derive(Debug)]
 struct Known {
     open: bool,
+    /// Whether it was told of since it began; not so while it comes and goes.
+    told: bool,
     raised: Instant,
 }
 
@@ -93,17 +95,20 @@ impl Alerts {
                 known.open = true;
                 return;
             }
-            kept.known.insert(about, Known { open: true, raised: now });
+            kept.known.insert(about, Known { open: true, told: true, raised: now });
             kept.add(server, words)
         };
         registry.emit(Event::Alert { alert });
     }
 
-    /// A cause is over. Says whether it was known.
+    /// A cause is over. Says whether that is news: whether anybody was told that it began.
     pub(crate) fn end(&self, server: Option<&ServerKey>, cause: Cause) -> bool {
         let mut kept = self.lock();
         let known = kept.known.get_mut(&(server.cloned(), cause));
-        known.is_some_and(|known| std::mem::replace(&mut known.open, false))
+        known.is_some_and(|known| {
+            let told = std::mem::take(&mut known.told);
+            std::mem::take(&mut known.open) && told
+        })
     }
 
     /// Takes up what is wrong with files and entries now.
@@ -230,5 +235,29 @@ impl Kept {
         }
         self.list.push_back(alert.clone());
         alert
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dormouse_storage::Memory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_comes_and_goes_is_told_of_once_and_so_is_its_recovery() {
+        let registry = Registry::open(Arc::new(Memory::default())).await.unwrap();
+        let alerts = Alerts::default();
+        let server = ServerKey::store("calc".parse().unwrap());
+        let mut recovered = 0;
+        for _ in 0..3 {
+            let words = Words { level: AlertLevel::Error, title: "down".to_owned(), message: String::new() };
+            alerts.begin(&registry, Some(server.clone()), Cause::Unreachable, words);
+            assert!(alerts.is_open(&server, Cause::Unreachable));
+            recovered += usize::from(alerts.end(Some(&server), Cause::Unreachable));
+        }
+        assert_eq!((alerts.list().len(), recovered), (1, 1));
     }
 }
