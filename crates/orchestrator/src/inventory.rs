@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dormouse_lifecycle::Event as Step;
-use dormouse_registry::Catalog;
+use dormouse_registry::{ApplyError, Catalog, Entry};
 use dormouse_scan::Scanned;
 use dormouse_storage::{ConfigSource, FromOthers, Storage, StorageError, Table, Write};
 use dormouse_types::{AgentId, Event, Launch, Origin, Scope, ServerKey, ToolKey, ToolSettings, chain};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::configured::Configured;
 use crate::edit::{Edit, EditError, EditKind, Reset};
@@ -26,6 +28,9 @@ use crate::roster::Roster;
 use crate::said::{Said, ShareError, Shared, stored_key};
 use crate::settings::Settings;
 use crate::tuning::take_up_supervision;
+
+/// How soon it is tried again to read what other hubs wrote.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Something that the inventory is asked to do.
 #[derive(Debug)]
@@ -75,6 +80,7 @@ pub(crate) struct Inventory {
     /// The other hubs, where the storage is shared.
     replicas: Option<Replicas>,
     heard: Heard,
+    unread: Option<Unread>,
     findings: Arc<Mutex<Vec<Finding>>>,
     /// How many first contacts are under way.
     pub(crate) contacts: watch::Sender<usize>,
@@ -87,6 +93,13 @@ struct Heard {
     others: Option<broadcast::Receiver<FromOthers>>,
     /// The source of configuration.
     source: Option<watch::Receiver<u64>>,
+}
+
+/// What other hubs wrote and could not be read yet.
+#[derive(Debug)]
+struct Unread {
+    tables: Vec<Table>,
+    again_at: Instant,
 }
 
 impl Inventory {
@@ -127,12 +140,15 @@ impl Inventory {
             live: Live::default(),
             replicas,
             heard,
+            unread: None,
             findings,
             contacts,
         };
         let (live, ()) = tokio::join!(live(inventory.storage.clone()), inventory.look());
         inventory.live = live?;
         inventory.reconcile().await;
+        // Also where nothing changed: the last script may have gone while no hub was here.
+        inventory.show_scripts().await;
         Ok(inventory)
     }
 
@@ -163,6 +179,7 @@ impl Inventory {
                 Some(order) = orders.recv() => self.obey(order).await,
                 news = heard(&mut others) => self.follow(news).await,
                 () = changed(&mut source) => self.reread().await,
+                () = due_again(self.unread.as_ref()) => self.follow(FromOthers::Written(Vec::new())).await,
                 () = due(self.replicas.as_ref()) => self.show_scripts().await,
                 Ok(()) = changes.changed() => {
                     // An editor writes in several steps; wait until it is quiet.
@@ -242,7 +259,7 @@ impl Inventory {
 
     /// Takes up what other hubs on the same storage wrote and told.
     async fn follow(&mut self, news: FromOthers) {
-        let written = match news {
+        let mut written = match news {
             FromOthers::Told(told) => return self.hear(told),
             FromOthers::Written(tables) => tables,
             FromOthers::Missed => {
@@ -253,8 +270,18 @@ impl Inventory {
                 Table::ALL.to_vec()
             }
         };
+        let unread = self.unread.take();
+        let known = unread.is_some();
+        written.extend(unread.into_iter().flat_map(|unread| unread.tables));
         if let Err(error) = self.take_up(&written).await {
-            warn!(%error, "what other hubs changed cannot be read");
+            if known {
+                debug!(%error, "what other hubs changed can still not be read");
+            } else {
+                warn!(%error, "what other hubs changed cannot be read; it is tried again");
+            }
+            written.sort();
+            written.dedup();
+            self.unread = Some(Unread { tables: written, again_at: Instant::now() + AGAIN });
         }
     }
 
@@ -281,6 +308,8 @@ impl Inventory {
             let said = Said::load(&*self.storage).await?;
             match said.apply(&self.roster.engine().registry, &self.said).await {
                 Ok(()) => self.said = said,
+                // The new names of tools; it is tried again.
+                Err(ApplyError::Storage(error)) => return Err(error),
                 Err(error) => warn!(%error, "what another hub said of tools cannot be taken up"),
             }
         }
@@ -331,7 +360,6 @@ impl Inventory {
         let registry = &self.roster.engine().registry;
         let catalog = registry.snapshot();
         let mut desired = self.sources(&catalog).desired();
-        self.roster.engine().alerts.found(registry, &desired.findings);
         let findings = std::mem::take(&mut desired.findings);
         self.roster.engine().alerts.found(registry, &findings);
         *self.findings.lock().expect("nothing panics while it holds the findings") = findings;
@@ -479,6 +507,13 @@ impl Inventory {
     }
 
     async fn reset(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
+        let gone = self.forget_all(scope, what).await;
+        // Also when only a part of it could be done: the lists show what is.
+        self.rescan().await;
+        gone
+    }
+
+    async fn forget_all(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
         let concerned = |of: &Scope| of == scope || (*scope == Scope::Store && what.agents);
         let catalog = self.roster.engine().registry.snapshot();
         let gone: Vec<_> = catalog
@@ -508,23 +543,40 @@ impl Inventory {
             ShareError::Storage(error) => EditError::Storage(error),
             other => EditError::File(other.to_string()),
         })?;
-        self.rescan().await;
         Ok(gone.iter().map(|entry| entry.key.clone()).collect())
     }
 
     async fn remove(&mut self, key: ServerKey, file: bool) -> Result<(), RemoveError> {
-        let registry = &self.roster.engine().registry;
-        let Some(entry) = registry.snapshot().get(&key).cloned() else {
+        let Some(entry) = self.roster.engine().registry.snapshot().get(&key).cloned() else {
             return Err(RemoveError::UnknownServer { server: key });
         };
+        let taken = self.take_away(&entry, file).await;
+        if taken.is_ok()
+            && let Some(instance) = self.roster.known(&key)
+        {
+            // A script that stays is dormant again, as in the seed.
+            instance.feed(Step::Detach);
+        }
+        // Also when only a part of it could be done: the lists show what is.
+        self.rescan().await;
+        taken?;
+        if self.roster.engine().registry.snapshot().get(&key).is_none()
+            && let Err(error) = self.unsay(&key).await
+        {
+            warn!(server = %key, %error, "what was said of it stays for the next one of its name");
+        }
+        Ok(())
+    }
+
+    /// Takes away what makes a server: a registration, an entry, a record, or its file.
+    async fn take_away(&mut self, entry: &Entry, file: bool) -> Result<(), RemoveError> {
+        let key = &entry.key;
         if let (Launch::Elsewhere { .. }, Some(replicas)) = (&entry.config.launch, &mut self.replicas) {
-            replicas.forget(&key).await?;
+            replicas.forget(key).await?;
         }
         match entry.config.origin {
             Origin::Dropped => {}
-            Origin::Registered => {
-                self.forget(&key).await?;
-            }
+            Origin::Registered => self.forget(key).await?,
             Origin::Configured => {
                 let edit = Edit { server: key.clone(), kind: EditKind::Remove };
                 for result in crate::configured::edit(&*self.source, vec![edit]).await {
@@ -532,15 +584,25 @@ impl Inventory {
                 }
             }
         }
-        if let (true, Launch::Script { path, .. }) = (file, &entry.config.launch) {
-            std::fs::remove_file(path).map_err(|source| RemoveError::File { path: path.clone(), source })?;
+        if let (true, Launch::Script { path, .. }) = (file, &entry.config.launch)
+            && let Err(source) = std::fs::remove_file(path)
+            && source.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(RemoveError::File { path: path.clone(), source });
         }
-        // A script that stays is dormant again, as in the seed.
-        if let Some(instance) = self.roster.known(&key) {
-            instance.feed(Step::Detach);
-        }
-        self.rescan().await;
         Ok(())
+    }
+
+    /// Forgets what was said of a server that a person removed: one of its name that comes later is
+    /// another one, which nobody shared with an agent, and nobody stopped.
+    async fn unsay(&mut self, key: &ServerKey) -> Result<(), ShareError> {
+        let mut said = self.said.clone();
+        said.shared.retain(|shared| shared.server != *key);
+        said.tools.retain(|(_, tool), _| tool.server != *key);
+        if said != self.said {
+            self.said_anew(said).await?;
+        }
+        Ok(self.roster.engine().wishes.set(key, None).await?)
     }
 
     async fn forget(&mut self, key: &ServerKey) -> Result<(), StorageError> {
@@ -589,6 +651,14 @@ async fn changed(source: &mut Option<watch::Receiver<u64>>) {
     if changes.changed().await.is_err() {
         *source = None;
         std::future::pending().await
+    }
+}
+
+/// When it is to be tried again to read what other hubs wrote; never, where nothing is left.
+async fn due_again(unread: Option<&Unread>) {
+    match unread {
+        Some(unread) => tokio::time::sleep_until(unread.again_at).await,
+        None => std::future::pending().await,
     }
 }
 
