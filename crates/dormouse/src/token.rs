@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use dormouse_storage::{FromOthers, Storage, StorageError, Table, Write};
 use dormouse_types::{Scope, Timestamp};
@@ -21,6 +22,8 @@ use tracing::warn;
 
 /// What every secret begins with, so that scanners for leaked secrets can find it.
 const PREFIX: &str = "dormouse_";
+/// How soon tokens that could not be read are read again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a token allows, as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +95,7 @@ struct Record {
     created_at: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Known {
     info: TokenInfo,
     hash: [u8; blake3::OUT_LEN],
@@ -108,7 +111,7 @@ pub struct Tokens {
 struct Shared {
     storage: Arc<dyn Storage>,
     known: RwLock<Arc<Vec<Known>>>,
-    /// One change at a time: look, store and publish must agree.
+    /// One change or reading at a time: look, store and publish must agree.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -130,18 +133,35 @@ impl Tokens {
         // Ends with the tokens or the storage; holds neither.
         tokio::spawn(async move {
             // What changed between the first reading and the listening.
-            let mut first = true;
+            let mut again = Some(Duration::ZERO);
             loop {
-                let news = if std::mem::take(&mut first) { Ok(FromOthers::Missed) } else { feed.recv().await };
+                let news = match again {
+                    None => feed.recv().await,
+                    Some(after) => {
+                        tokio::time::timeout(after, feed.recv()).await.unwrap_or(Ok(FromOthers::Missed))
+                    }
+                };
                 let concerns = match news {
-                    Ok(FromOthers::Written(tables)) => tables.contains(&Table::Tokens),
-                    Ok(FromOthers::Told(_)) => false,
+                    Ok(FromOthers::Written(tables)) => again.is_some() || tables.contains(&Table::Tokens),
+                    Ok(FromOthers::Told(_)) => again.is_some(),
                     Ok(FromOthers::Missed) | Err(RecvError::Lagged(_)) => true,
                     Err(RecvError::Closed) => return,
                 };
                 let Some(shared) = tokens.upgrade() else { return };
-                if concerns && let Err(error) = shared.reread().await {
-                    warn!(%error, "tokens that other hubs changed cannot be read");
+                if !concerns {
+                    continue;
+                }
+                let _changing = shared.changing.lock().await;
+                match shared.reread().await {
+                    Ok(()) => again = None,
+                    Err(StorageError::Closed) => return,
+                    Err(error) => {
+                        if again != Some(AGAIN) {
+                            warn!(%error, "tokens that other hubs changed cannot be read; it is tried again");
+                        }
+                        // Soon: one that was revoked must open nothing.
+                        again = Some(AGAIN);
+                    }
                 }
             }
         });
@@ -166,7 +186,17 @@ impl Tokens {
         let record = Record { scope: scope.clone(), hash, created_at: Timestamp::now() };
         let info = TokenInfo { name: name.to_owned(), scope, created_at: record.created_at };
         let value = serde_json::to_value(record).expect("a record is plain data");
-        self.write(Write::Put { table: Table::Tokens, key: name.to_owned(), value }).await?;
+        let (table, key) = (Table::Tokens, name.to_owned());
+        let batch =
+            vec![Write::Expect { table, key: key.clone(), value: None }, Write::Put { table, key, value }];
+        match self.shared.storage.write(batch).await {
+            // Another hub made one a moment ago.
+            Err(StorageError::Conflict { .. }) => return Err(TokenError::Taken { name: name.to_owned() }),
+            written => written?,
+        }
+        let hash = *blake3::hash(secret.as_bytes()).as_bytes();
+        let known = self.known().iter().cloned().chain([Known { info: info.clone(), hash }]).collect();
+        self.shared.publish(known);
         Ok(NewToken { info, secret })
     }
 
@@ -179,7 +209,10 @@ impl Tokens {
         if !self.known().iter().any(|known| known.info.name == name) {
             return Err(TokenError::Unknown { name: name.to_owned() });
         }
-        self.write(Write::Delete { table: Table::Tokens, key: name.to_owned() }).await
+        let write = Write::Delete { table: Table::Tokens, key: name.to_owned() };
+        self.shared.storage.write(vec![write]).await?;
+        self.shared.publish(self.known().iter().filter(|known| known.info.name != name).cloned().collect());
+        Ok(())
     }
 
     /// The tokens by name, without their secrets.
@@ -204,21 +237,21 @@ impl Tokens {
         grant
     }
 
-    async fn write(&self, change: Write) -> Result<(), TokenError> {
-        self.shared.storage.write(vec![change]).await?;
-        Ok(self.shared.reread().await?)
-    }
-
     fn known(&self) -> Arc<Vec<Known>> {
         self.shared.known.read().expect("nothing panics while it holds the tokens").clone()
     }
 }
 
 impl Shared {
+    /// For who holds `changing`: what is read must not be older than what was changed here.
     async fn reread(&self) -> Result<(), StorageError> {
-        let known = Arc::new(read(&*self.storage).await?);
-        *self.known.write().expect("nothing panics while it holds the tokens") = known;
+        self.publish(read(&*self.storage).await?);
         Ok(())
+    }
+
+    fn publish(&self, mut known: Vec<Known>) {
+        known.sort_by(|one, other| one.info.name.cmp(&other.info.name));
+        *self.known.write().expect("nothing panics while it holds the tokens") = Arc::new(known);
     }
 }
 
@@ -255,6 +288,18 @@ mod tests {
         again.revoke("ci").await.unwrap();
         assert_eq!(again.verify(&secret), None);
         assert!(again.is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_two_hubs_one_gets_a_name() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::default());
+        let (one, other) =
+            (Tokens::open(storage.clone()).await.unwrap(), Tokens::open(storage.clone()).await.unwrap());
+        let made = one.create("ci", Scope::Store).await.unwrap();
+        // It has not heard of the first one yet.
+        assert!(matches!(other.create("ci", Scope::Store).await, Err(TokenError::Taken { .. })));
+        let again = Tokens::open(storage).await.unwrap();
+        assert!(again.verify(&made.secret).is_some());
     }
 
     #[tokio::test]
