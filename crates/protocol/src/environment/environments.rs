@@ -78,11 +78,12 @@ enum Target {
 impl Environments {
     /// Uses a cache folder, which is made when the first environment is.
     pub fn new(cache_dir: PathBuf, settings: EnvironmentSettings) -> Self {
+        let pythons = Pythons::remembered_in(cache_dir.join("interpreters.json"));
         let inner = Inner {
             cache: Cache::new(cache_dir),
             turns: Semaphore::new(settings.builds.max(1)),
             settings,
-            pythons: Pythons::default(),
+            pythons,
             running: Mutex::default(),
             failed: Mutex::default(),
         };

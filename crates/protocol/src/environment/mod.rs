@@ -13,6 +13,7 @@
 //!   that the installer holds too, so that an installer that outlives a killed hub is waited for.
 //! * Interpreters are found on the machine, never downloaded.
 
+mod answers;
 mod build;
 mod cache;
 mod environments;

@@ -9,8 +9,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::answers::Answers;
 use super::error::EnvironmentError;
 use super::settings::EnvironmentSettings;
 
@@ -25,7 +26,7 @@ const NAMES: &[&str] =
 const BELIEVE_ABSENCE: Duration = Duration::from_secs(10);
 
 /// One interpreter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Python {
     /// The real executable, not a shim.
     pub(super) executable: PathBuf,
@@ -37,6 +38,16 @@ pub(super) struct Python {
 }
 
 impl Python {
+    pub(super) fn of(executable: &Path, release: [u64; 3], platform: &str) -> Self {
+        let [major, minor, patch] = release;
+        Self {
+            executable: executable.to_owned(),
+            version: format!("{major}.{minor}.{patch}"),
+            platform: platform.to_owned(),
+            release,
+        }
+    }
+
     /// `3.11` of `3.11.7`.
     pub(super) fn minor(&self) -> String {
         format!("{}.{}", self.release[0], self.release[1])
@@ -47,6 +58,8 @@ impl Python {
 #[derive(Debug, Default)]
 pub(super) struct Pythons {
     known: Mutex<BTreeMap<PathBuf, Known>>,
+    /// What earlier hubs were told.
+    answers: Option<Answers>,
 }
 
 #[derive(Debug)]
@@ -57,6 +70,11 @@ struct Known {
 }
 
 impl Pythons {
+    /// Interpreters whose answers are kept in a file between hubs.
+    pub(super) fn remembered_in(file: PathBuf) -> Self {
+        Self { known: Mutex::default(), answers: Some(Answers::in_file(file)) }
+    }
+
     /// Returns the first interpreter that fits `requires-python`. Starts interpreters that it
     /// does not know yet, which takes some 20 ms each.
     pub(super) fn find(
@@ -100,7 +118,15 @@ impl Pythons {
         {
             return entry.python.clone();
         }
-        let python = probe(path, settings);
+        let python = match &self.answers {
+            Some(answers) => {
+                let seen = seen(settings);
+                answers.of(path, &seen).or_else(|| {
+                    probe(path, settings).inspect(|python| answers.keep(path, &seen, python))
+                })
+            }
+            None => probe(path, settings),
+        };
         known.insert(path.to_owned(), Known { python: python.clone(), changed, asked: Instant::now() });
         python
     }
@@ -131,6 +157,17 @@ struct Said {
     platform: String,
 }
 
+/// What an answer depends on beside the program, in one word.
+fn seen(settings: &EnvironmentSettings) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, value) in variables(settings) {
+        for part in [name, value] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_encoded_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
 const ASK: &str = "import json, sys, sysconfig
 print(json.dumps({'executable': sys.executable, 'release': list(sys.version_info[:3]),
  'platform': sysconfig.get_platform() + ' ' + str(sysconfig.get_config_var('SOABI'))}))";
@@ -138,19 +175,15 @@ print(json.dumps({'executable': sys.executable, 'release': list(sys.version_info
 fn probe(path: &Path, settings: &EnvironmentSettings) -> Option<Python> {
     let output = Command::new(path)
         .args(["-I", "-c", ASK])
+        // Scripts that look for a version must not find one by the folder that the hub was started in.
+        .current_dir("/")
         .env_clear()
         .envs(variables(settings))
         .stdin(Stdio::null())
         .output()
         .ok()?;
     let said: Said = serde_json::from_slice(&output.stdout).ok()?;
-    let [major, minor, patch] = said.release;
-    Some(Python {
-        executable: said.executable,
-        version: format!("{major}.{minor}.{patch}"),
-        platform: said.platform,
-        release: said.release,
-    })
+    Some(Python::of(&said.executable, said.release, &said.platform))
 }
 
 #[cfg(test)]
