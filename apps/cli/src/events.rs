@@ -5,11 +5,12 @@ use hyper::body::Bytes;
 
 use crate::client::{Body, Unanswered};
 
-/// One event: its name and its data.
+/// One event: its name, its data, and its id where it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SentEvent {
     pub(crate) name: String,
     pub(crate) data: String,
+    pub(crate) id: Option<String>,
 }
 
 /// The events of a body.
@@ -46,6 +47,7 @@ struct Lines {
     searched: usize,
     name: String,
     data: Option<String>,
+    id: Option<String>,
 }
 
 impl Lines {
@@ -58,8 +60,9 @@ impl Lines {
         while let Some(line) = self.line() {
             if line.is_empty() {
                 let name = std::mem::take(&mut self.name);
+                let id = self.id.take();
                 if let Some(data) = self.data.take() {
-                    return Some(SentEvent { name, data });
+                    return Some(SentEvent { name, data, id });
                 }
                 continue;
             }
@@ -72,7 +75,8 @@ impl Lines {
                     data.push_str(value);
                 }
                 ("data", none) => *none = Some(value.to_owned()),
-                // Comments keep the connection alive; ids and delays are for browsers.
+                ("id", _) => self.id = Some(value.to_owned()),
+                // Comments keep the connection alive; delays are for browsers.
                 _ => {}
             }
         }
@@ -112,6 +116,8 @@ mod tests {
             }
             let said: Vec<(&str, &str)> = events.iter().map(|e| (e.name.as_str(), e.data.as_str())).collect();
             assert_eq!(said, [("plan", "{\"a\":\n\"ü\"}"), ("token", "x")], "{size}");
+            let ids: Vec<Option<&str>> = events.iter().map(|e| e.id.as_deref()).collect();
+            assert_eq!(ids, [Some("7"), None], "{size}");
         }
     }
 

@@ -41,7 +41,9 @@ async fn follow_from(
     let mut events = hub.listen(path, last).await?;
     while let Some(event) = events.next().await.map_err(Unanswered::of_listening)? {
         let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
-        tell(run, &json!({"at": Timestamp::now().to_string(), "event": event.name, "data": data}))?;
+        let at = Timestamp::now().to_string();
+        // As those of before; a word to this listener alone, such as `lagged`, has no id.
+        tell(run, &json!({"id": event.id, "at": at, "event": event.name, "data": data}))?;
     }
     run.output.talk("the hub ended");
     Ok(Exit::Ok)
