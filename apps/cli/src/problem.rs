@@ -69,7 +69,9 @@ impl From<Problem> for Failure {
             Some("unknown") => Exit::OutcomeUnknown,
             _ => exit_for(code),
         };
-        let failure = Self::new(exit, if detail.is_empty() { title } else { detail });
+        // The hint says it.
+        let said = detail.split("; did you mean ").next().unwrap_or_default();
+        let failure = Self::new(exit, if said.is_empty() { title } else { said.to_owned() });
         let failure = failure.because(stderr(member(&members, "stderr")));
         match hint(code, &members).or_else(|| maybe_ran(exit)) {
             Some(hint) => failure.hint(hint),
@@ -157,7 +159,8 @@ mod tests {
 
     #[test]
     fn near_misses_and_last_words_are_shown() {
-        let problem = Problem::new(Code::UnknownTool, "no tool is named `clculate`");
+        let detail = "no tool is named `clculate`; did you mean calculate?";
+        let problem = Problem::new(Code::UnknownTool, detail);
         insta::assert_snapshot!(Failure::from(problem.with("near", json!(["calculate"]))), @r"
         error: no tool is named `clculate`
         hint: did you mean `calculate`?

@@ -143,7 +143,14 @@ struct Asked<'a> {
 async fn call(run: &Run, hub: &mut HubClient, view: &View, asked: Asked<'_>) -> Result<Exit, Failure> {
     let tool = path(view, &format!("/tools/{}", segment(asked.name)));
     let words = match asked.words {
-        [only] if only == "-" => &[or_stdin(only.clone())?],
+        [only] if only == "-" => {
+            let text = or_stdin(only.clone())?;
+            if text.trim().is_empty() {
+                let hint = "`{}` is no argument at all";
+                return Err(Failure::new(Exit::Usage, "standard input is empty").hint(hint));
+            }
+            &[text]
+        }
         words => words,
     };
     // Only the schema knows what `x=5` is; a whole object says it itself.
