@@ -196,7 +196,11 @@ fn shown(
         (false, false) => {
             output.text(&plan.file().display().to_string())?;
             if let Some(backup) = backup {
-                output.talk(&format!("as it was: {}; --undo puts it back", backup.display()));
+                // A file that was not there has a mark in place of a backup.
+                output.talk(&match backup.extension().is_some_and(|end| end == "new") {
+                    true => "it is new; --undo takes it away".to_owned(),
+                    false => format!("as it was: {}; --undo puts it back", backup.display()),
+                });
             }
         }
     }
