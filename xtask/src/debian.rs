@@ -78,15 +78,19 @@ fn unpack(folder: &Path, packages: &[&str]) -> Result<()> {
         clear(&downloads)?;
         fs::create_dir_all(&downloads).with_context(|| format!("cannot make {}", downloads.display()))?;
         let missing = missing(options, packages)?;
-        must_run(program("apt-get").args(options).arg("download").args(missing).current_dir(&downloads))
+        must_run(
+            program("apt-get").args(options).args(["-qq", "download"]).args(missing).current_dir(&downloads),
+        )
     };
     clear(&new)?;
     if let Err(error) = download(&[]) {
         // The machine's own lists of packages are missing or old; ours are made without root.
         println!("{error:#}\nasking for new lists of packages");
-        let options = own_lists(&folder.with_file_name("apt"))?;
-        must_run(program("apt-get").args(&options).arg("update"))?;
+        let lists = folder.with_file_name("apt");
+        let options = own_lists(&lists)?;
+        must_run(program("apt-get").args(&options).args(["-qq", "update"]))?;
         download(&options)?;
+        clear(&lists)?;
     }
     for entry in fs::read_dir(&downloads)? {
         capture(program("dpkg").arg("-x").arg(entry?.path()).arg(&new))?;
@@ -119,7 +123,8 @@ fn to_unpack(simulation: &str, packages: &[&str]) -> Vec<String> {
 
 /// Options that let apt keep its lists and caches in a folder of ours.
 fn own_lists(folder: &Path) -> Result<Vec<String>> {
-    let mut options = Vec::new();
+    // Descriptions in other words are nothing that we read.
+    let mut options = vec!["-o".to_owned(), "Acquire::Languages=none".to_owned()];
     for (option, name, inside) in
         [("Dir::State::Lists", "lists", "partial"), ("Dir::Cache", "cache", "archives/partial")]
     {
