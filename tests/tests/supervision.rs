@@ -175,6 +175,50 @@ async fn a_refresh_wakes_a_server_and_lists_it_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waited_for_a_new_server_is_shown_its_tools() {
+    let space = TestSpace::new();
+    let hub = space.hub(|_| {}).await;
+    for n in 0..5 {
+        let name = ServerName::try_new(format!("new{n}")).unwrap();
+        hub.store().add(name.clone(), Fixture::new().entry()).await.unwrap();
+        let seen = hub.store().wait(&name, &[ServerState::Healthy], Duration::from_secs(30)).await.unwrap();
+        assert_eq!((seen.status.state, seen.tools.is_empty()), (ServerState::Healthy, false));
+    }
+    hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_call_that_its_caller_gave_up_is_told_and_recorded() {
+    let space = TestSpace::new();
+    space.fixtures(&[("a", Fixture::new(), json!({}))]);
+    let hub = space.hub(|_| {}).await;
+    call(&hub, "a_echo", json!({"text": "x"})).await.unwrap();
+    let mut events = hub.events();
+    let running = tokio::spawn({
+        let hub = hub.clone();
+        async move { call(&hub, "a_pause", json!({"seconds": 600})).await }
+    });
+    let mut begun = None;
+    loop {
+        match events.recv().await.unwrap() {
+            Event::CallStarted { call, .. } => begun = Some(call),
+            // It is under way from here on.
+            Event::Attached { .. } => running.abort(),
+            Event::CallEnded { call, end, .. } => {
+                assert_eq!((Some(call), end.outcome), (begun, Outcome::Unknown));
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert!(running.await.unwrap_err().is_cancelled());
+    let records = hub.store().calls(&dormouse::CallFilter::default()).await.unwrap();
+    let told: Vec<_> = records.iter().map(|r| (r.tool.as_str(), r.outcome)).collect();
+    assert_eq!(told, [("pause", Outcome::Unknown), ("echo", Outcome::Ok)]);
+    hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn alerts_raised_by_hand_are_told_and_cleared() {
     let space = TestSpace::new();
     let hub = space.hub(|_| {}).await;

@@ -60,9 +60,10 @@ impl Context {
         let tool = self.find(&request).await?;
         let (arguments, receipts) = self.repaired(&tool, request.arguments)?;
         let call = Call { key: tool.key(), arguments, deadline: request.deadline };
+        let under_way = self.records().begin(self.scope(), &call.key);
         let called = self.orchestrator().call(call, &back).await;
         let outcome = called.outcome();
-        self.records().add(self.scope(), &called);
+        under_way.ended(&called);
         Ok(CallAnswer {
             key: called.key,
             server_name: tool.server_name().to_owned(),

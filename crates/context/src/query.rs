@@ -222,9 +222,10 @@ impl Context {
         listener.notify(QueryEvent::CallStarted { key: key.clone(), full_name: full_name.clone() });
         let back: Arc<dyn BackChannel> = Arc::new(Back { key: key.clone(), listener: listener.clone() });
         let server_name = self.shown(&key.server);
+        let under_way = self.records().begin(self.scope(), &key);
         let called =
             self.orchestrator().call(Call { key, arguments: arguments.clone(), deadline: None }, &back).await;
-        self.records().add(self.scope(), &called);
+        under_way.ended(&called);
         let outcome = called.outcome();
         let text = match &called.result {
             Ok(result) => result.text(),

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dormouse_orchestrator::Called;
 use dormouse_storage::{Storage, StorageError, Table, Write};
@@ -110,6 +110,42 @@ struct Kept {
     flushing: bool,
 }
 
+/// How a call ended.
+struct End {
+    outcome: Outcome,
+    duration: Duration,
+    woke: bool,
+    error: Option<String>,
+}
+
+/// A call of which there is no record yet. Dropped before its end, it is one that its caller gave
+/// up: the tool may have run.
+pub(crate) struct UnderWay<'a> {
+    records: &'a Arc<Records>,
+    caller: &'a Scope,
+    key: ToolKey,
+    began: Instant,
+    has_ended: bool,
+}
+
+impl UnderWay<'_> {
+    pub(crate) fn ended(mut self, called: &Called) {
+        self.has_ended = true;
+        self.records.add(self.caller, called);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let error = Some("the caller gave it up".to_owned());
+            let duration = self.began.elapsed();
+            let end = End { outcome: Outcome::Unknown, duration, woke: false, error };
+            self.records.keep(self.caller, &self.key, end);
+        }
+    }
+}
+
 impl Records {
     /// Begins with what earlier lives left.
     pub(crate) async fn open(storage: Arc<dyn Storage>) -> Result<Self, StorageError> {
@@ -129,40 +165,52 @@ impl Records {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes how a call ends that begins now, also when its caller gives it up.
+    pub(crate) fn begin<'a>(self: &'a Arc<Self>, caller: &'a Scope, key: &ToolKey) -> UnderWay<'a> {
+        UnderWay { records: self, caller, key: key.clone(), began: Instant::now(), has_ended: false }
+    }
+
     /// Takes the end of a call.
-    pub(crate) fn add(self: &Arc<Self>, caller: &Scope, called: &Called) {
+    fn add(self: &Arc<Self>, caller: &Scope, called: &Called) {
         let outcome = called.outcome();
         let error = match &called.result {
             Ok(result) if outcome == Outcome::ToolError => Some(cut(&result.text())),
             Ok(_) => None,
             Err(error) => Some(cut(&chain(error))),
         };
+        self.keep(caller, &called.key, End { outcome, duration: called.duration, woke: called.woke, error });
+    }
+
+    fn keep(self: &Arc<Self>, caller: &Scope, key: &ToolKey, end: End) {
+        let End { outcome, duration, woke, error } = end;
         let mut kept = self.kept();
         let record = Arc::new(CallRecord {
             id: kept.next,
             at: Timestamp::now(),
             caller: caller.clone(),
-            server: called.key.server.clone(),
-            tool: called.key.tool.clone(),
+            server: key.server.clone(),
+            tool: key.tool.clone(),
             outcome,
-            duration_ms: called.duration.as_secs_f64() * 1_000.0,
-            woke: called.woke,
+            duration_ms: duration.as_secs_f64() * 1_000.0,
+            woke,
             error,
         });
         kept.next += 1;
-        let stats = kept.stats.entry((caller.clone(), called.key.clone())).or_default();
+        let stats = kept.stats.entry((caller.clone(), key.clone())).or_default();
         stats.add(&ToolStats {
             calls: 1,
             errors: u64::from(outcome != Outcome::Ok),
-            total: called.duration,
+            total: duration,
             last: Some(record.at),
         });
         push_capped(&mut kept.records, record.clone(), KEPT);
         push_capped(&mut kept.fresh, record, STORED);
+        // Who drops a call as the runtime ends leaves it to the last `flush`.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if !std::mem::replace(&mut kept.flushing, true) {
             let records = Arc::clone(self);
             // Ends by itself after one batch; `flush` does the same at the hub's end.
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 tokio::time::sleep(GATHERING).await;
                 records.flush().await;
             });

@@ -51,6 +51,44 @@ impl Called {
     }
 }
 
+/// A call between its two events. Dropped before its end, it is one that its caller gave up: the
+/// tool may have run, and whoever heard of its beginning hears of its end.
+struct UnderWay<'a> {
+    orchestrator: &'a Orchestrator,
+    id: CallId,
+    key: ToolKey,
+    began: Instant,
+    has_ended: bool,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(orchestrator: &'a Orchestrator, key: &ToolKey) -> Self {
+        let id = CallId(CALLS.fetch_add(1, Ordering::Relaxed));
+        let (server, tool) = (key.server.clone(), key.tool.clone());
+        orchestrator.registry().emit(Event::CallStarted { call: id, server, tool });
+        Self { orchestrator, id, key: key.clone(), began: Instant::now(), has_ended: false }
+    }
+
+    fn end(&mut self, outcome: Outcome, duration: Duration, woke: bool) {
+        self.has_ended = true;
+        self.orchestrator.measures().called(&self.key, outcome, duration);
+        self.orchestrator.registry().emit(Event::CallEnded {
+            call: self.id,
+            server: self.key.server.clone(),
+            tool: self.key.tool.clone(),
+            end: CallEnd { outcome, duration, woke },
+        });
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end(Outcome::Unknown, self.began.elapsed(), false);
+        }
+    }
+}
+
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
 impl Orchestrator {
@@ -58,11 +96,7 @@ impl Orchestrator {
     /// is not run again. To cancel, drop the future.
     pub async fn call(&self, call: Call, back: &Arc<dyn BackChannel>) -> Called {
         let began = Instant::now();
-        let id = CallId(CALLS.fetch_add(1, Ordering::Relaxed));
-        let ToolKey { server, tool } = &call.key;
-        let registry = self.registry();
-        registry.emit(Event::CallStarted { call: id, server: server.clone(), tool: tool.clone() });
-
+        let mut under_way = UnderWay::begin(self, &call.key);
         let mut attempt = self.attempt(&call, began, back).await;
         // An idle process can end in the very moment of a call: nothing was sent, so nothing
         // can run twice.
@@ -75,14 +109,7 @@ impl Orchestrator {
         let woke = lease.as_ref().is_some_and(Lease::woke);
         let duration = began.elapsed();
         let called = Called { key: call.key, result, duration, woke, lease };
-        let outcome = called.outcome();
-        self.measures().called(&called.key, outcome, duration);
-        registry.emit(Event::CallEnded {
-            call: id,
-            server: called.key.server.clone(),
-            tool: called.key.tool.clone(),
-            end: CallEnd { outcome, duration, woke },
-        });
+        under_way.end(called.outcome(), duration, woke);
         called
     }
 
