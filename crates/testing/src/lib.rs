@@ -28,6 +28,7 @@ mod redis;
 pub mod scripted;
 pub mod scripts;
 mod space;
+mod unpacked;
 
 pub use certificates::Certificates;
 pub use double::{Recorded, Reply};
@@ -40,3 +41,4 @@ pub use process::{Process, descendants_of, none_left, processes_with_mark};
 pub use proxy::Proxy;
 pub use redis::{RedisCluster, RedisServer};
 pub use space::Space;
+pub use unpacked::Unpacked;

@@ -1,15 +1,16 @@
 //! Real Redis servers on free ports of the loopback.
 //!
-//! A `redis-server` is looked for where `cargo xtask setup` puts it, then on `PATH`. Where there
-//! is none the test fails.
+//! A `redis-server` is looked for where `cargo xtask setup` puts it, then on `PATH`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::unpacked::Unpacked;
 
 /// How long a server may take to start or to be what it shall be.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -145,7 +146,7 @@ impl RedisServer {
     fn spawn(&self) -> Child {
         let config = self.options.iter().position(|option| Path::new(option).is_absolute());
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let mut command = Command::new(program());
+        let mut command = Unpacked::named("redis").command("redis-server");
         // A configuration file comes first.
         command.args(config.map(|place| &self.options[place]));
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"]);
@@ -155,7 +156,6 @@ impl RedisServer {
         }
         let rest = self.options.iter().enumerate().filter(|(place, _)| Some(*place) != config);
         command.args(rest.map(|(_, option)| option));
-        with_libraries(&mut command);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.spawn().unwrap()
     }
@@ -288,26 +288,6 @@ fn encoded(command: &[&str]) -> String {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Where `cargo xtask setup` unpacks Debian's package.
-fn unpacked() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    target.join("test-envs/redis")
-}
-
-fn program() -> PathBuf {
-    let ours = unpacked().join("usr/bin/redis-server");
-    if ours.exists() { ours } else { PathBuf::from("redis-server") }
-}
-
-/// What was unpacked beside it, and is not installed.
-fn with_libraries(command: &mut Command) {
-    let libraries = unpacked().join("usr/lib");
-    let Ok(entries) = std::fs::read_dir(&libraries) else { return };
-    let folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).chain([libraries]).collect();
-    command.env("LD_LIBRARY_PATH", std::env::join_paths(folders).unwrap());
 }
 
 /// Between two looks at a condition of another process, which no one announces.

@@ -1,8 +1,7 @@
 //! Sign-ins in a real keyring: gnome-keyring on a D-Bus of its own.
 
-use std::process::{Command, Stdio};
-
 use dormouse_protocol::{KeptIn, RemoteClient, RemoteSettings, SignIns};
+use dormouse_testing::Unpacked;
 use dormouse_testing::browser::browse;
 use dormouse_testing::office::{Habits, Office};
 
@@ -10,19 +9,21 @@ use crate::support::person;
 
 #[test]
 fn a_keyring_is_preferred_to_a_file() {
-    for program in ["dbus-run-session", "gnome-keyring-daemon"] {
-        let mut asked = Command::new(program);
-        asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        let there = asked.status().is_ok();
-        assert!(there, "this test needs {program}: run `apt-get install dbus gnome-keyring`");
-    }
     let home = tempfile::tempdir().unwrap();
     // The variable that leads to the bus has to be there before the process is.
-    let inner = "printf word | gnome-keyring-daemon --unlock --components=secrets >/dev/null && \
+    let inner = "printf word | \"$1\" --unlock --components=secrets >/dev/null && \
                  exec \"$0\" --exact keyring::within_a_session_with_a_keyring --ignored";
-    let done = Command::new("dbus-run-session")
+    let unpacked = Unpacked::named("keyring");
+    let mut session = unpacked.command("dbus-run-session");
+    // A bus of the machine knows where its configuration is.
+    if let Some(bus) = unpacked.file("usr/bin/dbus-daemon") {
+        session.arg("--dbus-daemon").arg(bus);
+        session.arg("--config-file").arg(unpacked.file("usr/share/dbus-1/session.conf").unwrap());
+    }
+    let done = session
         .args(["--", "sh", "-c", inner])
         .arg(std::env::current_exe().unwrap())
+        .arg(unpacked.program("gnome-keyring-daemon"))
         .env("HOME", home.path())
         .env("XDG_DATA_HOME", home.path().join("data"))
         .env("XDG_RUNTIME_DIR", home.path())
