@@ -131,8 +131,8 @@ impl Catalog {
     /// Finds a server by the name under which a context shows it.
     ///
     /// # Errors
-    /// [`NoSuchServer`]. When the store shows two servers under one name, take
-    /// [`get`](Catalog::get) with (owner, name) instead.
+    /// [`NoSuchServer`]. Of servers that the store shows under one name its own is found; where
+    /// all are agents', take [`get`](Catalog::get) with (owner, name) instead.
     pub fn find_server(&self, scope: &Scope, name: &str) -> Result<&Arc<Entry>, NoSuchServer> {
         match self.view(scope) {
             Some(view) => find_listed(view, name).map(|server| &server.entry),
@@ -149,6 +149,11 @@ fn find_listed<'a>(view: &'a View, name: &str) -> Result<&'a Arc<Listed>, NoSuch
             Err(unknown_server(name, near))
         }
         several => {
+            // The store's own name is a name, the others are renderings: no agent takes it away.
+            let own = several.iter().find(|server| server.entry.key.scope == Scope::Store);
+            if let Some(own) = own {
+                return Ok(own);
+            }
             let mut owners: Vec<_> = several.iter().map(|server| server.entry.key.clone()).collect();
             owners.sort();
             Err(NoSuchServer::Ambiguous { name: name.to_owned(), owners })

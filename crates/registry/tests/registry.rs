@@ -85,24 +85,35 @@ async fn near_misses_are_suggested_and_never_taken() {
 }
 
 #[tokio::test]
-async fn two_servers_shown_alike_are_both_listed_and_reachable_by_key() {
+async fn no_agent_takes_a_name_from_the_store() {
     // The store's `ruby1` and `ru` of agent `1` render alike, as they do in MCPStore.
     let one = agent("1");
-    let servers = [entry(&Scope::Store, "ruby1", &["x"]), entry(&one, "ru", &["x"])];
+    let servers = [entry(&one, "ru", &["x"]), entry(&Scope::Store, "ruby1", &["x"])];
     let catalog = registry(servers).await.snapshot();
-    let error = catalog.find_server(&Scope::Store, "ruby1").unwrap_err();
-    let owners = vec![key(&Scope::Store, "ruby1"), key(&one, "ru")];
-    assert_eq!(error, NoSuchServer::Ambiguous { name: "ruby1".into(), owners: owners.clone() });
+    let found = catalog.find_server(&Scope::Store, "ruby1").unwrap();
+    assert_eq!(found.key, key(&Scope::Store, "ruby1"));
+    assert_eq!(catalog.find_server(&one, "ru").unwrap().key, key(&one, "ru"));
+    assert_eq!(catalog.servers(&Scope::Store).count(), 2);
+}
+
+#[tokio::test]
+async fn two_agents_servers_shown_alike_are_both_listed_and_reachable_by_key() {
+    let (one, other) = (agent("1"), agent("aby1"));
+    let servers = [entry(&one, "xbya", &["x"]), entry(&other, "x", &["x"])];
+    let catalog = registry(servers).await.snapshot();
+    let error = catalog.find_server(&Scope::Store, "xbyaby1").unwrap_err();
+    let owners = vec![key(&one, "xbya"), key(&other, "x")];
+    assert_eq!(error, NoSuchServer::Ambiguous { name: "xbyaby1".into(), owners: owners.clone() });
     assert_eq!(
         error.to_string(),
-        "several servers are shown as `ruby1`: `ruby1` of the store, `ru` of agent `1`"
+        "several servers are shown as `xbyaby1`: `xbya` of agent `1`, `x` of agent `aby1`"
     );
     for owner in &owners {
         assert_eq!(&catalog.get(owner).unwrap().key, owner);
     }
     // Their tools still have names of their own.
     let names = full_names(&catalog, &Scope::Store);
-    assert_eq!(names[0], "ruby1_x");
+    assert_eq!(names[0], "xbyaby1_x");
     assert_ne!(names[0], names[1]);
     assert_eq!(find(&catalog, &Scope::Store, &names[1]), Ok(names[1].clone()));
 }

@@ -337,7 +337,7 @@ fn check(catalog: &Catalog, model: &Model) {
     }
 }
 
-/// A server's name in a view leads to it or, where it is shared, to all owners.
+/// A server's name in a view leads to it, or to the store's own of that name, or to all owners.
 fn check_shown_name(catalog: &Catalog, view: &Scope, server: &ServerKey, seen: &BTreeSet<ServerKey>) {
     let shown = |key: &ServerKey| match view {
         Scope::Store => key.store_name(),
@@ -346,10 +346,12 @@ fn check_shown_name(catalog: &Catalog, view: &Scope, server: &ServerKey, seen: &
     let name = shown(server);
     let same: Vec<ServerKey> = seen.iter().filter(|key| shown(key) == name).cloned().collect();
     match catalog.find_server(view, &name) {
+        Ok(found) if found.key.scope == Scope::Store => assert!(same.contains(&found.key)),
         Ok(found) => assert_eq!(same, std::slice::from_ref(&found.key)),
         Err(NoSuchServer::Ambiguous { owners, .. }) => {
             assert!(owners.len() > 1 && *view == Scope::Store);
             assert_eq!(owners, same);
+            assert!(owners.iter().all(|owner| owner.scope != Scope::Store));
         }
         Err(NoSuchServer::Unknown { .. }) => assert_eq!(same, []),
     }

@@ -87,14 +87,9 @@ fn carry_out(world: &World, plan: &Plan, turns: &mut Turns) -> Model {
     };
     world.runtime.block_on(until("all tools are known", known));
 
-    // The store's `ruby1` cannot be named while `ru` of agent `1` is shown alike; see there.
-    for (server, agent) in model.shared.clone() {
-        let said = turns.next(world, &None).share(&server, &agent, true);
-        if said == Err(No::Ambiguous) && model.named(&None, &server) == Err(No::Ambiguous) {
-            model.shared.remove(&(server, agent));
-        } else {
-            assert_eq!(said, Ok(()), "{server} for {agent}");
-        }
+    for (server, agent) in &model.shared {
+        let said = turns.next(world, &None).share(server, agent, true);
+        assert_eq!(said, Ok(()), "{server} for {agent}");
     }
     for (view, place, change) in &plan.settings {
         let views = model.views();

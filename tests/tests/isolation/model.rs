@@ -101,10 +101,12 @@ impl Model {
     /// The server that a name means in a view.
     pub fn named(&self, view: &View, name: &str) -> Said<Key> {
         let same: Vec<Key> = self.seen(view).into_iter().filter(|key| key.shown(view) == name).collect();
-        match &same[..] {
-            [] => Err(No::Unknown),
-            [key] => Ok(key.clone()),
-            _ => Err(No::Ambiguous),
+        // The store's own name is no rendering.
+        let own = same.iter().find(|key| key.owner.is_none());
+        match (own, &same[..]) {
+            (Some(key), _) | (None, [key]) => Ok(key.clone()),
+            (None, []) => Err(No::Unknown),
+            (None, _) => Err(No::Ambiguous),
         }
     }
 
