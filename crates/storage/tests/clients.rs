@@ -194,7 +194,8 @@ fn each_client_gets_its_own_words_and_nothing_of_ours() {
     let (cursor, _) = servers_of(Client::Cursor, "mcpServers");
     assert_eq!(cursor["h"], json!({"url": "https://h/mcp", "headers": {"K": "${env:K}", "L": "l"}}));
     let (codex, problems) = of(Client::Codex);
-    assert_eq!(problems, ["s: speaks SSE, which Codex does not"]);
+    let stays = "c: `${…}` stays as it is: the client puts no variables in";
+    assert_eq!(problems, [stays, "s: speaks SSE, which Codex does not"]);
     let back = said(&read(Client::Codex, &codex).unwrap());
     assert_eq!(
         back,

@@ -132,7 +132,7 @@ fn ours(mut theirs: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// An entry in Codex's words. Codex puts no variables into values; it has fields for their names.
-fn theirs(entry: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn theirs(entry: &Map<String, Value>) -> Map<String, Value> {
     let mut theirs = Map::new();
     let variable = |text: &str| {
         let name = text.strip_prefix("${")?.strip_suffix('}')?;

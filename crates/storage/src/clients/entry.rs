@@ -99,7 +99,15 @@ pub(super) fn theirs(
     if has_default {
         note(ProblemKind::Ignored, "a variable's default is left out: the client knows none");
     }
-    if has_variable && client == Client::ClaudeDesktop {
+    let stays = match (client, &entry) {
+        (Client::ClaudeDesktop, _) => has_variable,
+        // It has fields for names of variables, but for a whole value alone.
+        (Client::Codex, Value::Object(entry)) => {
+            has_variable && Value::Object(super::codex::theirs(entry)).to_string().contains("${")
+        }
+        _ => false,
+    };
+    if stays {
         note(ProblemKind::Ignored, "`${…}` stays as it is: the client puts no variables in");
     }
     match entry {
