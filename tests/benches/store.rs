@@ -233,7 +233,11 @@ async fn replicas() {
     println!("\n## A change at one hub until the other one on the same Redis has it");
     let redis = RedisServer::start();
     let (here, there) = (TestSpace::new(), TestSpace::new());
-    let settings = |config: &mut Config| config.storage = redis.url();
+    let settings = |config: &mut Config| {
+        config.storage = redis.url();
+        // The calls below are warm ones.
+        config.timing.idle_seconds = dormouse::IdleSetting::Seconds(600.0);
+    };
     let (one, other) = (here.hub(settings).await, there.hub(settings).await);
     let intake = |name: &str| {
         let entry = json!({ "name": name, "command": ECHO, "args": ["same"] });
@@ -252,6 +256,8 @@ async fn replicas() {
             version.changed().await.expect("the other hub lives");
         }
         visible.push(began.elapsed());
+        // One change after another, as people make them: the files of both are written meanwhile.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!("`add` returns: {}", p50_p99(added));
     println!("the other hub lists it, counted from the beginning of `add`: {}", p50_p99(visible));
