@@ -1,9 +1,10 @@
 //! `servers`: what they are, how they fare, and when they sleep.
 
 use std::path::Path;
+use std::time::Duration;
 
 use dormouse_http::wire::{
-    AddServer as AddBody, Disconnected, OutputReport, RegisterServer, Registered, ServerItem,
+    AddServer as AddBody, Disconnected, DoctorReport, OutputReport, RegisterServer, Registered, ServerItem,
 };
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,11 @@ pub(super) async fn run(run: &Run, Servers { view, verb }: Servers) -> Result<Ex
     run.with_hub(async |hub| match &verb {
         ServersVerb::List => {
             run.settled(hub).await?;
-            run.show(hub.get(&path(&view, "/servers")).await?, listed)
+            let servers = hub.get(&path(&view, "/servers")).await?;
+            if view.agent.is_none() && !run.output.json {
+                tell_of_entries_left_aside(run, hub).await;
+            }
+            run.show(servers, listed)
         }
         ServersVerb::Show { name } => show(run, hub, &of(name, "")).await,
         ServersVerb::Add(server) => add(run, hub, &view, server).await,
@@ -65,6 +70,17 @@ pub(super) async fn run(run: &Run, Servers { view, verb }: Servers) -> Result<Ex
         ServersVerb::Supervised(verb) => super::supervision::servers(run, hub, &view, verb).await,
     })
     .await
+}
+
+/// A slip in mcp.json hides servers that somebody looks for here; `doctor` tells of scripts too.
+async fn tell_of_entries_left_aside(run: &Run, hub: &mut HubClient) {
+    /// A model that is looked for shall not keep a list waiting.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let asked = tokio::time::timeout(PATIENCE, hub.get("/doctor")).await;
+    let Ok(Ok(DoctorReport { findings, .. })) = asked else { return };
+    for finding in findings.iter().filter(|finding| finding.path.ends_with(".json")) {
+        run.output.talk(&format!("note: {} left aside: {}", finding.path, finding.problem));
+    }
 }
 
 pub(super) fn milliseconds(seconds: f64) -> u64 {
@@ -199,7 +215,7 @@ impl SourceWord for ServerItem<'_> {
 
 async fn add(run: &Run, hub: &mut HubClient, view: &View, server: &AddServer) -> Result<Exit, Failure> {
     if let Some(script) = &server.script {
-        let body = RegisterServer { name: server.name.clone(), script_path: absolute(script) };
+        let body = RegisterServer { name: server.name.clone(), script_path: script_path(script) };
         return run.show(
             hub.post(&path(view, "/servers/register"), &body).await?,
             |output, made: Registered| {
@@ -214,6 +230,14 @@ async fn add(run: &Run, hub: &mut HubClient, view: &View, server: &AddServer) ->
     run.settled(hub).await?;
     let now = hub.get(&path(view, &format!("/servers/{}", segment(&server.name)))).await;
     run.show(now.unwrap_or(said), one_line)
+}
+
+/// A script by the folder of this command; one that is not there by the space's, as over HTTP.
+fn script_path(script: &Path) -> String {
+    match script.exists() {
+        true => absolute(script),
+        false => script.display().to_string(),
+    }
 }
 
 /// The hub may work in another folder than this command.
@@ -238,7 +262,7 @@ fn entry(server: &AddServer) -> Result<Map<String, Value>, Failure> {
     }
     let Some((command, args)) = server.program.split_first() else {
         return Err(Failure::new(Exit::Usage, "it is not said what the server is")
-            .hint("name a script of a drop folder, a URL with --url, or a command after `--`"));
+            .hint("name a script of a drop folder, a URL with --url, an entry with --entry, or a command after `--`"));
     };
     let mut entry = Map::new();
     entry.insert("command".to_owned(), json!(command));
