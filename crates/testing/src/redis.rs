@@ -140,7 +140,10 @@ impl RedisServer {
 
     fn signal(&self, signal: &str) {
         let pid = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        // Every shell can do it; a bare Debian has no program for it.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "kill \"$0\" \"$1\"", signal, &pid]);
+        assert!(shell.status().unwrap().success());
     }
 
     fn spawn(&self) -> Child {
