@@ -37,6 +37,10 @@ struct Mirror {
     base: PathBuf,
     /// One look at both at a time.
     turn: Mutex<()>,
+    /// One writes at a time, which takes long; nobody who looks waits for it.
+    writing: Mutex<()>,
+    /// What this hub wrote last: while it is written, the file may be ahead of its copy.
+    written: std::sync::Mutex<Option<String>>,
     /// Whether somebody is about to let the file show the document.
     showing: AtomicBool,
 }
@@ -46,8 +50,15 @@ impl MirroredSource {
     /// Listens to other hubs from now on, and so needs a runtime.
     pub fn new(storage: Arc<dyn Storage>, file: impl Into<PathBuf>, base: impl Into<PathBuf>) -> Self {
         let document = DocumentSource::new(storage);
-        let (turn, showing) = (Mutex::default(), AtomicBool::default());
-        let mirror = Mirror { document, file: file.into(), base: base.into(), turn, showing };
+        let mirror = Mirror {
+            document,
+            file: file.into(),
+            base: base.into(),
+            turn: Mutex::default(),
+            writing: Mutex::default(),
+            written: std::sync::Mutex::default(),
+            showing: AtomicBool::default(),
+        };
         Self { mirror: Arc::new(mirror) }
     }
 }
@@ -81,10 +92,14 @@ impl Mirror {
 
     /// Lets the file show the document.
     async fn show(&self) {
-        let _turn = self.turn.lock().await;
         let shown = async {
-            let Files { shown, base } = self.take_over().await?;
-            let Some(text) = self.document.load().await? else { return Ok(()) };
+            let (Files { shown, base }, text) = {
+                let _turn = self.turn.lock().await;
+                (self.take_over().await?, self.document.load().await?)
+            };
+            let Some(text) = text else { return Ok(()) };
+            let _writing = self.writing.lock().await;
+            *self.written() = Some(text.clone());
             let (file, copy) = (self.file.clone(), self.base.clone());
             let write = move || show(&file, shown.as_deref(), &copy, base.as_deref(), &text);
             match off_the_runtime(write).await {
@@ -99,12 +114,18 @@ impl Mirror {
         }
     }
 
+    fn written(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.written.lock().expect("nothing panics while it holds the text")
+    }
+
     /// Takes over what a hand wrote; what the files are.
     async fn take_over(&self) -> Result<Files, SourceError> {
         let (file, base) = (self.file.clone(), self.base.clone());
         let read = move || Ok::<_, LoadError>(Files { shown: read_file(&file)?, base: read_file(&base)? });
         let files = off_the_runtime(read).await?;
-        if let Some(shown) = &files.shown {
+        if let Some(shown) = &files.shown
+            && self.written().as_ref() != Some(shown)
+        {
             self.carry_over(shown, files.base.as_deref()).await?;
         }
         Ok(files)
