@@ -146,7 +146,7 @@ async fn call(run: &Run, hub: &mut HubClient, view: &View, asked: Asked<'_>) -> 
         [only] if only == "-" => {
             let text = or_stdin(only.clone())?;
             if text.trim().is_empty() {
-                let hint = "`{}` is no argument at all";
+                let hint = "`{}` says that there are no arguments";
                 return Err(Failure::new(Exit::Usage, "standard input is empty").hint(hint));
             }
             &[text]
