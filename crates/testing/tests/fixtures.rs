@@ -185,8 +185,9 @@ async fn a_fixture_leaves_children_that_are_found_by_parent_and_by_mark() {
     let children = descendants_of(server.child.id());
     assert_eq!(children.len(), 2);
     server.stdin = None;
-    let terminate =
-        |pid: u32, signal: &str| Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    let terminate = |pid: u32, signal: &str| {
+        Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &pid.to_string()]).status().unwrap()
+    };
     terminate(server.child.id(), "-TERM");
     assert!(server.child.try_wait().unwrap().is_none(), "it stays");
     drop(server);

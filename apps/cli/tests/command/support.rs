@@ -118,7 +118,9 @@ impl Cli {
 /// Sends a signal, as a shell does.
 pub(crate) async fn kill(signal: &str, child: &Child) {
     let pid = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+    assert!(
+        Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &pid]).status().await.unwrap().success()
+    );
 }
 
 /// Waits for the end of a child whose output nobody wants.
