@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse::{
-    Config, ConversationKey, FromOthers, Hub, Memory, Message, Storage, StorageError, Table, Write,
+    Config, ConversationKey, Features, FromOthers, Hub, Memory, Message, Storage, StorageError, Table, Write,
 };
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -129,6 +129,23 @@ async fn a_hub_takes_back_its_scripts_that_went_while_it_was_away() {
     std::fs::remove_file(&script).unwrap();
     opened(space.path(), &storage).await.shutdown().await;
     assert_eq!(promised().await, 0);
+}
+
+#[tokio::test]
+async fn versions_that_no_server_has_are_forgotten_once_they_are_many() {
+    let (space, storage) = (tempfile::tempdir().unwrap(), Shared::new());
+    let value = serde_json::to_value(Features::default()).unwrap();
+    let put = |number: usize| Write::Put {
+        table: Table::LiveFeatures,
+        key: number.to_string(),
+        value: value.clone(),
+    };
+    storage.memory.write((0..900).map(put).collect()).await.unwrap();
+    opened(space.path(), &storage).await.shutdown().await;
+    assert_eq!(storage.memory.all(Table::LiveFeatures).await.unwrap().len(), 900);
+    storage.memory.write((900..1_100).map(put).collect()).await.unwrap();
+    opened(space.path(), &storage).await.shutdown().await;
+    assert_eq!(storage.memory.all(Table::LiveFeatures).await.unwrap(), []);
 }
 
 #[tokio::test]

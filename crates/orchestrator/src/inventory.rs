@@ -1,6 +1,6 @@
 //! The one task that knows all sources of servers and writes the registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,6 +28,9 @@ use crate::roster::Roster;
 use crate::said::{Said, ShareError, Shared, stored_key};
 use crate::settings::Settings;
 use crate::tuning::take_up_supervision;
+
+/// How many versions are remembered that no server has now: a script may be as it was again.
+const FORMER: usize = 1_000;
 
 /// How soon it is tried again to read what other hubs wrote.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -149,6 +152,7 @@ impl Inventory {
         inventory.reconcile().await;
         // Also where nothing changed: the last script may have gone while no hub was here.
         inventory.show_scripts().await;
+        inventory.forget_former().await;
         Ok(inventory)
     }
 
@@ -406,6 +410,25 @@ impl Inventory {
             warn!(%error, "what servers said of themselves could not be kept");
         }
         self.reconcile().await;
+        self.forget_former().await;
+    }
+
+    /// Every change of a script or an entry is a version of its own: forgets what no server has
+    /// any more, once that is much. It is learnt anew if it comes back.
+    async fn forget_former(&mut self) {
+        let catalog = self.roster.engine().registry.snapshot();
+        if self.live.len() <= catalog.server_count(&Scope::Store) + FORMER {
+            return;
+        }
+        let current: BTreeSet<&str> =
+            catalog.servers(&Scope::Store).map(|entry| entry.content_hash.as_str()).collect();
+        let former = self.live.keys().filter(|version| !current.contains(version.as_str()));
+        let forget = |key: &String| Write::Delete { table: Table::LiveFeatures, key: key.clone() };
+        let writes: Vec<Write> = former.map(forget).collect();
+        if let Err(error) = self.storage.write(writes).await {
+            return warn!(%error, "what earlier versions of servers offered could not be forgotten");
+        }
+        self.live.retain(|version, _| current.contains(version.as_str()));
     }
 
     async fn register(&mut self, key: ServerKey, asked: PathBuf) -> Result<(), RegisterError> {
