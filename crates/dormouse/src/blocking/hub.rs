@@ -1,15 +1,20 @@
 //! The hub itself.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dormouse_protocol::{EnvironmentError, Garbage};
 use dormouse_storage::DumpError;
 use dormouse_types::AgentId;
 
 use super::context::Context;
-use super::runtime::{Error, Owned};
+use super::runtime::{Error, Lent, Owned};
 use crate::builder::{HubBuilder, OpenError};
-use crate::hub::{Doctor, Health};
+use crate::hub::{Doctor, Health, Shared};
+
+/// On which runtimes hubs live. Whoever opens a space again gets the same hub, and must keep the
+/// runtime that its tasks are on.
+static LIVING: Mutex<Vec<(Weak<Shared>, Lent)>> = Mutex::new(Vec::new());
 
 /// A tool hub for programs without a runtime. Cheap to clone; every clone is the same hub.
 #[derive(Debug, Clone)]
@@ -25,7 +30,16 @@ impl Hub {
     /// [`OpenError`]
     pub fn open(builder: HubBuilder) -> Result<Self, Error<OpenError>> {
         let runtime = Owned::start()?;
+        // Held while opening, so that nobody gets the hub before it is known where it lives. A list
+        // is whole whenever its holder panics.
+        let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
         let hub = runtime.run(builder.open())?;
+        living.retain(|(of, runtime)| of.strong_count() > 0 && runtime.owned().is_some());
+        let its = living.iter().find(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(&hub.shared)));
+        if let Some(runtime) = its.and_then(|(_, lent)| lent.owned()) {
+            return Ok(Self { hub, runtime });
+        }
+        living.push((Arc::downgrade(&hub.shared), runtime.lent()));
         Ok(Self { hub, runtime })
     }
 

@@ -1,7 +1,7 @@
 //! The runtime behind blocking verbs.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -29,6 +29,16 @@ pub(super) struct Owned(Arc<Ending>);
 #[derive(Debug)]
 struct Ending(Option<Runtime>);
 
+/// A runtime that somebody else has, as long as they do.
+#[derive(Debug)]
+pub(super) struct Lent(Weak<Ending>);
+
+impl Lent {
+    pub(super) fn owned(&self) -> Option<Owned> {
+        self.0.upgrade().map(Owned)
+    }
+}
+
 impl Owned {
     pub(super) fn start<E>() -> Result<Self, Error<E>> {
         check()?;
@@ -39,6 +49,10 @@ impl Owned {
             .build()
             .map_err(Error::Threads)?;
         Ok(Self(Arc::new(Ending(Some(runtime)))))
+    }
+
+    pub(super) fn lent(&self) -> Lent {
+        Lent(Arc::downgrade(&self.0))
     }
 
     /// Waits for a verb that cannot fail.
