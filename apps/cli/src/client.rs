@@ -100,6 +100,11 @@ impl HubClient {
         Self(Transport::Inside(hub))
     }
 
+    /// Whether the hub is in this process, and ends with the command.
+    pub(crate) fn is_inside(&self) -> bool {
+        matches!(self.0, Transport::Inside(_))
+    }
+
     /// The client of the hub that listens on a socket. It has said that it is there, and stays
     /// as long as this client does.
     pub(crate) async fn connect(socket: &Path) -> Result<Self, NoAnswer> {

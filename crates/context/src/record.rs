@@ -219,25 +219,40 @@ impl Records {
 
     /// Stores what is not stored yet, and forgets what is too old.
     pub(crate) async fn flush(&self) {
-        let batch = {
+        let (fresh, batch) = {
             let mut kept = self.kept();
             kept.flushing = false;
             let mut batch = Vec::new();
-            for record in std::mem::take(&mut kept.fresh) {
+            let fresh = std::mem::take(&mut kept.fresh);
+            for record in &fresh {
                 let key = format!("{:016x}-{}-{:x}", record.at.as_millisecond(), self.life, record.id);
-                let value = serde_json::to_value(&*record).expect("a record is JSON");
+                let value = serde_json::to_value(&**record).expect("a record is JSON");
                 kept.stored.push_back(key.clone());
                 batch.push(Write::Put { table: Table::Calls, key, value });
             }
             let over = kept.stored.len().saturating_sub(STORED);
             batch.extend(kept.stored.drain(..over).map(|key| Write::Delete { table: Table::Calls, key }));
-            batch
+            (fresh, batch)
         };
         if batch.is_empty() {
             return;
         }
+        let deleted: Vec<String> = batch
+            .iter()
+            .filter_map(|write| if let Write::Delete { key, .. } = write { Some(key.clone()) } else { None })
+            .collect();
         if let Err(error) = self.storage.write(batch).await {
-            warn!(%error, "records of calls could not be kept");
+            warn!(%error, "records of calls are not kept yet; the next call tries again");
+            let mut kept = self.kept();
+            let newer = std::mem::take(&mut kept.fresh);
+            let stored = kept.stored.len().saturating_sub(fresh.len());
+            kept.stored.truncate(stored);
+            for key in deleted.into_iter().rev() {
+                kept.stored.push_front(key);
+            }
+            for record in fresh.into_iter().chain(newer) {
+                push_capped(&mut kept.fresh, record, STORED);
+            }
         }
     }
 

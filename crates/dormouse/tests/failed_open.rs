@@ -1,6 +1,5 @@
 //! A hub that did not open leaves nothing behind.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use dormouse::{Config, Hub, OpenError};
 

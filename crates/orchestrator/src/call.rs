@@ -101,7 +101,9 @@ impl Orchestrator {
         // An idle process can end in the very moment of a call: nothing was sent, so nothing
         // can run twice.
         if let (Err(CallError::Wire { source: protocol::CallError::NotSent, .. }), Some(lease)) = &attempt {
-            lease.closed().await;
+            // Within the time of the call; then the attempt says that there is none left.
+            let left = call.deadline.unwrap_or_else(|| lease.call_deadline()).saturating_sub(began.elapsed());
+            let _ = tokio::time::timeout(left, lease.closed()).await;
             attempt = self.attempt(&call, began, back).await;
         }
         let (result, lease) = attempt;

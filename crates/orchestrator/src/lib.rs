@@ -29,6 +29,7 @@ mod lease;
 mod limits;
 mod measure;
 mod orchestrator;
+mod orders;
 mod own;
 mod probe;
 mod reconcile;

@@ -40,7 +40,7 @@ impl Instance {
             Action::Start => {
                 self.engine.tasks.spawn(self.clone().start(effects.generation));
             }
-            Action::Stop => self.stop(),
+            Action::Stop => self.stop(effects.generation),
         }
     }
 
@@ -158,9 +158,13 @@ impl Instance {
         self.perform(effects);
     }
 
-    fn stop(self: &Arc<Self>) {
+    fn stop(self: &Arc<Self>, generation: u64) {
         let (hold, starting, phase) = {
             let cell = self.lock();
+            // It has ended by itself meanwhile, and what runs now is the next.
+            if cell.generation != generation {
+                return;
+            }
             (cell.hold.clone(), cell.starting.clone(), cell.life.phase)
         };
         match hold {

@@ -121,9 +121,9 @@ impl Pythons {
         let python = match &self.answers {
             Some(answers) => {
                 let seen = seen(settings);
-                answers.of(path, &seen).or_else(|| {
-                    probe(path, settings).inspect(|python| answers.keep(path, &seen, python))
-                })
+                answers
+                    .of(path, &seen)
+                    .or_else(|| probe(path, settings).inspect(|python| answers.keep(path, &seen, python)))
             }
             None => probe(path, settings),
         };

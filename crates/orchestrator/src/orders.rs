@@ -1,0 +1,223 @@
+//! What people order of the inventory: register, edit, say, reset, remove.
+
+use std::path::PathBuf;
+
+use dormouse_lifecycle::Event as Step;
+use dormouse_registry::Entry;
+use dormouse_scan::Scanned;
+use dormouse_storage::{StorageError, Table, Write};
+use dormouse_types::{Launch, Origin, Scope, ServerKey, chain};
+use serde_json::json;
+use tracing::warn;
+
+use crate::edit::{Edit, EditError, EditKind, Reset};
+use crate::error::{RegisterError, RemoveError};
+use crate::inventory::{Inventory, Say};
+use crate::reconcile::source_of;
+use crate::said::{Said, ShareError, Shared, stored_key};
+
+impl Inventory {
+    pub(crate) async fn register(&mut self, key: ServerKey, asked: PathBuf) -> Result<(), RegisterError> {
+        let Ok(path) = std::fs::canonicalize(self.settings.space.join(&asked)) else {
+            return Err(RegisterError::Missing { path: asked });
+        };
+        let inside = |folder: &PathBuf| {
+            std::fs::canonicalize(folder)
+                .is_ok_and(|folder| path.parent() == Some(&folder))
+                .then(|| folder.join(path.file_name().unwrap_or_default()))
+        };
+        let Some(path) = self.settings.drop_folders.iter().find_map(inside) else {
+            let folders = self.settings.drop_folders.clone();
+            return Err(RegisterError::Outside { path: asked, folders });
+        };
+        self.rescan().await;
+        match self.scripts.get(&path).map(|scanned| scanned.as_deref()) {
+            Some(Ok(Scanned::Server(_))) => {}
+            Some(Ok(Scanned::NoServer { reason })) => {
+                return Err(RegisterError::NoServer { path: asked, reason: reason.clone() });
+            }
+            Some(Err(problem)) => {
+                return Err(RegisterError::NoServer { path: asked, reason: problem.clone() });
+            }
+            None => {
+                let reason = "only Python files that lie directly in the folder count".to_owned();
+                return Err(RegisterError::NoServer { path: asked, reason });
+            }
+        }
+        if let Some(known) = self.roster.engine().registry.snapshot().get(&key) {
+            let same = matches!(&known.config.launch, Launch::Script { path: of, .. } if *of == path);
+            if !same {
+                let taken_by = source_of(&known.config.launch);
+                return Err(RegisterError::Conflict { name: key.name, taken_by });
+            }
+            if known.config.origin == Origin::Registered {
+                return Ok(());
+            }
+        }
+        let value = json!({ "server": key, "path": path });
+        let write = Write::Put { table: Table::Registrations, key: stored_key(&key), value };
+        self.storage.write(vec![write]).await?;
+        self.registrations.insert(key, path);
+        self.reconcile().await;
+        Ok(())
+    }
+
+    pub(crate) async fn edit(&mut self, edits: Vec<Edit>) -> Vec<Result<(), EditError>> {
+        let catalog = self.roster.engine().registry.snapshot();
+        let taken = |edit: &Edit| match (catalog.get(&edit.server), &edit.kind) {
+            (Some(known), EditKind::Add(_) | EditKind::Put(_))
+                if known.config.origin != Origin::Configured =>
+            {
+                let taken_by = source_of(&known.config.launch);
+                Err(EditError::Conflict { server: edit.server.clone(), taken_by })
+            }
+            _ => Ok(()),
+        };
+        let free: Vec<Result<(), EditError>> = edits.iter().map(taken).collect();
+        let allowed = edits.iter().zip(&free).filter(|(_, free)| free.is_ok()).map(|(edit, _)| edit.clone());
+        let mut done = crate::configured::edit(&*self.source, allowed.collect()).await.into_iter();
+        let results = free.into_iter().map(|free| match free {
+            Ok(()) => done.next().unwrap_or(Err(EditError::Ending)),
+            refused => refused,
+        });
+        let results = results.collect();
+        self.reread().await;
+        results
+    }
+
+    pub(crate) async fn say(&mut self, say: Say) -> Result<(), ShareError> {
+        let mut said = self.said.clone();
+        match say {
+            Say::Assign { server, .. } if server.scope != Scope::Store => {
+                return Err(ShareError::NotTheStores { server });
+            }
+            Say::Assign { server, agent } => drop(said.shared.insert(Shared { server, agent })),
+            Say::Unassign { server, agent } => drop(said.shared.remove(&Shared { server, agent })),
+            Say::Tool { scope, tool, settings } if settings.is_empty() => {
+                drop(said.tools.remove(&(scope, tool)));
+            }
+            Say::Tool { scope, tool, settings } => drop(said.tools.insert((scope, tool), settings)),
+        }
+        self.said_anew(said).await
+    }
+
+    /// First the registry, which may refuse, then the storage; what cannot be stored is taken back.
+    async fn said_anew(&mut self, said: Said) -> Result<(), ShareError> {
+        let registry = &self.roster.engine().registry;
+        registry.apply(said.since(&self.said)).await.map_err(ShareError::Refused)?;
+        if let Err(error) = self.storage.write(said.writes_since(&self.said)).await {
+            if let Err(error) = registry.apply(self.said.since(&said)).await {
+                warn!(%error, "what could not be stored is said until the hub ends");
+            }
+            return Err(error.into());
+        }
+        self.said = said;
+        Ok(())
+    }
+
+    pub(crate) async fn reset(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
+        let gone = self.forget_all(scope, what).await;
+        // Also when only a part of it could be done: the lists show what is.
+        self.rescan().await;
+        gone
+    }
+
+    async fn forget_all(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
+        let concerned = |of: &Scope| of == scope || (*scope == Scope::Store && what.agents);
+        let catalog = self.roster.engine().registry.snapshot();
+        let gone: Vec<_> = catalog
+            .servers(&Scope::Store)
+            .filter(|entry| concerned(&entry.key.scope) && entry.config.origin != Origin::Dropped)
+            .cloned()
+            .collect();
+        let configured = gone.iter().filter(|entry| entry.config.origin == Origin::Configured);
+        let edits = configured.map(|entry| Edit { server: entry.key.clone(), kind: EditKind::Remove });
+        for result in crate::configured::edit(&*self.source, edits.collect()).await {
+            result?;
+        }
+        for entry in gone.iter().filter(|entry| entry.config.origin == Origin::Registered) {
+            self.forget(&entry.key).await?;
+        }
+        let mut said = self.said.clone();
+        if what.shares {
+            said.shared.retain(|shared| match scope {
+                Scope::Store => false,
+                Scope::Agent(agent) => shared.agent != *agent,
+            });
+        }
+        if what.tools {
+            said.tools.retain(|(of, _), _| !concerned(of));
+        }
+        self.said_anew(said).await.map_err(|error| match error {
+            ShareError::Storage(error) => EditError::Storage(error),
+            other => EditError::File(other.to_string()),
+        })?;
+        Ok(gone.iter().map(|entry| entry.key.clone()).collect())
+    }
+
+    pub(crate) async fn remove(&mut self, key: ServerKey, file: bool) -> Result<(), RemoveError> {
+        let Some(entry) = self.roster.engine().registry.snapshot().get(&key).cloned() else {
+            return Err(RemoveError::UnknownServer { server: key });
+        };
+        let taken = self.take_away(&entry, file).await;
+        if taken.is_ok()
+            && let Some(instance) = self.roster.known(&key)
+        {
+            // A script that stays is dormant again, as in the seed.
+            instance.feed(Step::Detach);
+        }
+        // Also when only a part of it could be done: the lists show what is.
+        self.rescan().await;
+        taken?;
+        if self.roster.engine().registry.snapshot().get(&key).is_none()
+            && let Err(error) = self.unsay(&key).await
+        {
+            warn!(server = %key, %error, "what was said of it stays for the next one of its name");
+        }
+        Ok(())
+    }
+
+    /// Takes away what makes a server: a registration, an entry, a record, or its file.
+    async fn take_away(&mut self, entry: &Entry, file: bool) -> Result<(), RemoveError> {
+        let key = &entry.key;
+        if let (Launch::Elsewhere { .. }, Some(replicas)) = (&entry.config.launch, &mut self.replicas) {
+            replicas.forget(key).await?;
+        }
+        match entry.config.origin {
+            Origin::Dropped => {}
+            Origin::Registered => self.forget(key).await?,
+            Origin::Configured => {
+                let edit = Edit { server: key.clone(), kind: EditKind::Remove };
+                for result in crate::configured::edit(&*self.source, vec![edit]).await {
+                    result.map_err(|error| RemoveError::Config(chain(&error)))?;
+                }
+            }
+        }
+        if let (true, Launch::Script { path, .. }) = (file, &entry.config.launch)
+            && let Err(source) = std::fs::remove_file(path)
+            && source.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(RemoveError::File { path: path.clone(), source });
+        }
+        Ok(())
+    }
+
+    /// Forgets what was said of a server that a person removed: one of its name that comes later is
+    /// another one, which nobody shared with an agent, and nobody stopped.
+    async fn unsay(&mut self, key: &ServerKey) -> Result<(), ShareError> {
+        let mut said = self.said.clone();
+        said.shared.retain(|shared| shared.server != *key);
+        said.tools.retain(|(_, tool), _| tool.server != *key);
+        if said != self.said {
+            self.said_anew(said).await?;
+        }
+        Ok(self.roster.engine().wishes.set(key, None).await?)
+    }
+
+    async fn forget(&mut self, key: &ServerKey) -> Result<(), StorageError> {
+        let write = Write::Delete { table: Table::Registrations, key: stored_key(key) };
+        self.storage.write(vec![write]).await?;
+        self.registrations.remove(key);
+        Ok(())
+    }
+}
