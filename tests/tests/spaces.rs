@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dormouse::{
-    AlertLevel, Arguments, CallError, CallFilter, CallRequest, Config, Context, Event, Hub, NoBackChannel,
+    AlertLevel, Arguments, CallError, CallFilter, CallRequest, Config, Context, Hub, NoBackChannel,
     NoListener, QueryRequest, RunError, Scope, ToolSettings,
 };
 use dormouse::{IdleSetting, LeaseError};
@@ -104,11 +104,7 @@ async fn two_spaces_of_the_same_names_share_nothing() {
     store.disconnect(&x, Some("not here".to_owned())).await.unwrap();
 
     // The other knows nothing of it.
-    while let Ok(event) = heard.try_recv() {
-        assert!(
-            !matches!(event, Event::CallEnded { .. } | Event::Detached { .. } | Event::Alert { .. }),
-            "{event:?}"
-        );
+    if let Ok(event) = heard.try_recv() {
         panic!("heard from another space: {event:?}");
     }
     assert_eq!((other.file(), other.call_count().await, other.telemetry.render()), before);

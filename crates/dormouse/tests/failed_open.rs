@@ -1,6 +1,5 @@
 //! A hub that did not open leaves nothing behind.
 
-
 use dormouse::{Config, Hub, OpenError};
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Hubs of programs without a runtime.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use dormouse::blocking::Hub;
 use dormouse::{Config, HubBuilder};
 use serde_json::json;

@@ -3,6 +3,8 @@
 //! `dormouse-who IDENTITY [TOOL]...`: its tools, two resources, a template and a prompt all answer
 //! with the identity, so that a test sees which of many servers it reached.
 
+#![expect(clippy::print_stderr, reason = "what it prints there is what a test looks for")]
+
 use std::io::{BufRead as _, Write as _};
 
 use serde_json::{Value, json};

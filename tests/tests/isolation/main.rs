@@ -62,8 +62,11 @@ impl Turns {
         // No number of questions in a row divides it.
         const ROUND: usize = 13;
         self.0 += 1;
-        let way =
-            if self.0 % ROUND == 0 { Way::Cli } else { [Way::Rust, Way::Http, Way::Blocking][self.0 % 3] };
+        let way = if self.0.is_multiple_of(ROUND) {
+            Way::Cli
+        } else {
+            [Way::Rust, Way::Http, Way::Blocking][self.0 % 3]
+        };
         world.user(way, view)
     }
 }

@@ -6,29 +6,29 @@ use dormouse::{Scope, ServerKey};
 use proptest::prelude::*;
 
 /// Whose view: the store's, or an agent's.
-pub type View = Option<String>;
+pub(crate) type View = Option<String>;
 
 /// Why there is nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum No {
+pub(crate) enum No {
     Unknown,
     Ambiguous,
     NotYours,
     Other(String),
 }
 
-pub type Said<T> = Result<T, No>;
+pub(crate) type Said<T> = Result<T, No>;
 
 /// A server, by its owner and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    pub owner: View,
-    pub name: String,
+pub(crate) struct Key {
+    pub(crate) owner: View,
+    pub(crate) name: String,
 }
 
 impl Key {
     /// What it says when it is asked who it is.
-    pub fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         match &self.owner {
             None => format!("{}.store", self.name),
             Some(agent) => format!("{}.agent.{agent}", self.name),
@@ -36,12 +36,12 @@ impl Key {
     }
 
     /// As the hub has it.
-    pub fn of_hub(&self) -> ServerKey {
+    pub(crate) fn of_hub(&self) -> ServerKey {
         let scope = self.owner.as_ref().map(|agent| Scope::Agent(agent.parse().unwrap()));
         ServerKey { scope: scope.unwrap_or(Scope::Store), name: self.name.parse().unwrap() }
     }
 
-    pub fn shown(&self, view: &View) -> String {
+    pub(crate) fn shown(&self, view: &View) -> String {
         match (view, &self.owner) {
             (None, Some(agent)) => format!("{}by{agent}", self.name),
             _ => self.name.clone(),
@@ -51,45 +51,45 @@ impl Key {
 
 /// How a tool shows in a view.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Says {
-    pub disabled: bool,
-    pub name: Option<String>,
+pub(crate) struct Says {
+    pub(crate) disabled: bool,
+    pub(crate) name: Option<String>,
 }
 
 /// A tool in a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tool {
-    pub server: Key,
-    pub name: String,
+pub(crate) struct Tool {
+    pub(crate) server: Key,
+    pub(crate) name: String,
     /// The full name that the hub gave it.
-    pub given: String,
-    pub says: Says,
+    pub(crate) given: String,
+    pub(crate) says: Says,
 }
 
 impl Tool {
-    pub fn full(&self) -> &str {
+    pub(crate) fn full(&self) -> &str {
         self.says.name.as_deref().unwrap_or(&self.given)
     }
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Model {
-    pub agents: Vec<String>,
+pub(crate) struct Model {
+    pub(crate) agents: Vec<String>,
     /// Every server with its tools.
-    pub servers: BTreeMap<Key, Vec<String>>,
+    pub(crate) servers: BTreeMap<Key, Vec<String>>,
     /// Which servers of the store which agents may use.
-    pub shared: BTreeSet<(String, String)>,
-    pub says: BTreeMap<(View, Key, String), Says>,
+    pub(crate) shared: BTreeSet<(String, String)>,
+    pub(crate) says: BTreeMap<(View, Key, String), Says>,
     /// The full names that were given; that they are good is the registry's own test.
-    pub given: BTreeMap<(View, Key, String), String>,
+    pub(crate) given: BTreeMap<(View, Key, String), String>,
 }
 
 impl Model {
-    pub fn views(&self) -> Vec<View> {
+    pub(crate) fn views(&self) -> Vec<View> {
         std::iter::once(None).chain(self.agents.iter().cloned().map(Some)).collect()
     }
 
-    pub fn seen(&self, view: &View) -> BTreeSet<Key> {
+    pub(crate) fn seen(&self, view: &View) -> BTreeSet<Key> {
         let Some(agent) = view else { return self.servers.keys().cloned().collect() };
         let mut seen: BTreeSet<Key> = self.servers.keys().filter(|key| key.owner == *view).cloned().collect();
         let own: BTreeSet<String> = seen.iter().map(|key| key.name.clone()).collect();
@@ -99,7 +99,7 @@ impl Model {
     }
 
     /// The server that a name means in a view.
-    pub fn named(&self, view: &View, name: &str) -> Said<Key> {
+    pub(crate) fn named(&self, view: &View, name: &str) -> Said<Key> {
         let same: Vec<Key> = self.seen(view).into_iter().filter(|key| key.shown(view) == name).collect();
         // The store's own name is no rendering.
         let own = same.iter().find(|key| key.owner.is_none());
@@ -111,7 +111,7 @@ impl Model {
     }
 
     /// Every tool of a view, also those that are disabled there.
-    pub fn all_tools(&self, view: &View) -> Vec<Tool> {
+    pub(crate) fn all_tools(&self, view: &View) -> Vec<Tool> {
         let tools_of = |server: Key| {
             let tools = self.servers[&server].clone().into_iter();
             tools.map(move |name| {
@@ -123,12 +123,12 @@ impl Model {
         self.seen(view).into_iter().flat_map(tools_of).collect()
     }
 
-    pub fn tools(&self, view: &View) -> Vec<Tool> {
+    pub(crate) fn tools(&self, view: &View) -> Vec<Tool> {
         self.all_tools(view).into_iter().filter(|tool| !tool.says.disabled).collect()
     }
 
     /// The tool that a name means in a view.
-    pub fn tool(&self, view: &View, name: &str, server: Option<&str>) -> Said<Tool> {
+    pub(crate) fn tool(&self, view: &View, name: &str, server: Option<&str>) -> Said<Tool> {
         let all = self.tools(view);
         let is_chosen = |tool: &&Tool| tool.says.name.as_deref() == Some(name);
         let is_given = |tool: &&Tool| tool.given == name;
@@ -151,7 +151,7 @@ impl Model {
     }
 
     /// The one server of a view for which something holds.
-    pub fn only(&self, view: &View, offers: impl Fn(&Key) -> bool) -> Said<Key> {
+    pub(crate) fn only(&self, view: &View, offers: impl Fn(&Key) -> bool) -> Said<Key> {
         let offering: Vec<Key> = self.seen(view).into_iter().filter(offers).collect();
         match &offering[..] {
             [] => Err(No::Unknown),
@@ -161,7 +161,7 @@ impl Model {
     }
 
     /// Every name under which any view shows a server.
-    pub fn all_names(&self) -> BTreeSet<String> {
+    pub(crate) fn all_names(&self) -> BTreeSet<String> {
         let names = |key: &Key| [key.name.clone(), key.shown(&None)];
         let owners = self.agents.iter().flat_map(|agent| {
             // What somebody would try who takes a rendering for a name.
@@ -174,22 +174,22 @@ impl Model {
 
 /// What a test says to a hub.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Servers beside those that every plan has.
-    pub servers: Vec<(usize, usize, usize)>,
-    pub shares: Vec<(usize, usize)>,
-    pub settings: Vec<(usize, usize, Change)>,
+    pub(crate) servers: Vec<(usize, usize, usize)>,
+    pub(crate) shares: Vec<(usize, usize)>,
+    pub(crate) settings: Vec<(usize, usize, Change)>,
 }
 
 #[derive(Debug, Clone)]
-pub enum Change {
+pub(crate) enum Change {
     Disable,
     Rename(usize),
 }
 
 /// Ids that look like parts of renderings, like paths and like options. The last one stays poor:
 /// nobody gives it anything.
-pub fn agents() -> Vec<String> {
+pub(crate) fn agents() -> Vec<String> {
     ["1", "a", "by_a", "search", "servers", "nobody"]
         .map(str::to_owned)
         .into_iter()
@@ -219,13 +219,13 @@ fn name(place: usize) -> String {
 /// Every server has `who` and a few of the others.
 fn tools(place: usize) -> Vec<String> {
     let others = TOOLS.iter().enumerate().filter(|(bit, _)| place & (1 << bit) != 0);
-    let long = (place % 5 == 0).then(|| "t".repeat(70));
+    let long = place.is_multiple_of(5).then(|| "t".repeat(70));
     std::iter::once("who".to_owned()).chain(others.map(|(_, tool)| (*tool).to_owned())).chain(long).collect()
 }
 
 impl Plan {
     /// The servers, by owner and name, with their tools.
-    pub fn servers(&self, agents: &[String]) -> BTreeMap<Key, Vec<String>> {
+    pub(crate) fn servers(&self, agents: &[String]) -> BTreeMap<Key, Vec<String>> {
         let owner = |place: usize| match place % agents.len() {
             0 => None,
             place => Some(agents[place - 1].clone()).filter(|agent| agent != "nobody"),
@@ -243,7 +243,7 @@ impl Plan {
         more.chain(always).collect()
     }
 
-    pub fn shares(
+    pub(crate) fn shares(
         &self,
         agents: &[String],
         servers: &BTreeMap<Key, Vec<String>>,
@@ -257,12 +257,12 @@ impl Plan {
         more.filter(|(_, agent)| agent != "nobody").chain(always).collect()
     }
 
-    pub fn chosen(place: usize) -> &'static str {
+    pub(crate) fn chosen(place: usize) -> &'static str {
         CHOSEN[place % CHOSEN.len()]
     }
 }
 
-pub fn arb_plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn arb_plan() -> impl Strategy<Value = Plan> {
     let many = 0..1_000_usize;
     let change = prop_oneof![Just(Change::Disable), (0..CHOSEN.len()).prop_map(Change::Rename)];
     (

@@ -18,7 +18,7 @@ use crate::model::{No, Said, Says, View};
 
 /// A way in which a hub is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     Rust,
     Http,
     Cli,
@@ -26,24 +26,24 @@ pub enum Way {
 }
 
 impl Way {
-    pub const ALL: [Self; 4] = [Self::Rust, Self::Http, Self::Cli, Self::Blocking];
+    pub(crate) const ALL: [Self; 4] = [Self::Rust, Self::Http, Self::Cli, Self::Blocking];
 }
 
 /// A hub, and all that is needed to use it in each way.
-pub struct World {
-    pub space: TestSpace,
-    pub hub: dormouse::Hub,
-    pub blocking: blocking::Hub,
-    pub address: String,
-    pub http: reqwest::Client,
-    pub runtime: Runtime,
+pub(crate) struct World {
+    pub(crate) space: TestSpace,
+    pub(crate) hub: dormouse::Hub,
+    pub(crate) blocking: blocking::Hub,
+    pub(crate) address: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) runtime: Runtime,
 }
 
 /// A view in one of the ways.
-pub struct User<'a> {
-    pub world: &'a World,
-    pub way: Way,
-    pub view: View,
+pub(crate) struct User<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) way: Way,
+    pub(crate) view: View,
 }
 
 enum Embedded {
@@ -139,7 +139,7 @@ fn states() -> String {
 }
 
 impl World {
-    pub fn user(&self, way: Way, view: &View) -> User<'_> {
+    pub(crate) fn user(&self, way: Way, view: &View) -> User<'_> {
         User { world: self, way, view: view.clone() }
     }
 }
@@ -156,7 +156,7 @@ impl User<'_> {
     }
 
     /// The context itself, for what only it tells.
-    pub fn context(&self) -> dormouse::Context {
+    pub(crate) fn context(&self) -> dormouse::Context {
         self.memory()
     }
 
@@ -229,7 +229,7 @@ impl User<'_> {
 
     // Lists.
 
-    pub fn servers(&self) -> BTreeSet<(String, View)> {
+    pub(crate) fn servers(&self) -> BTreeSet<(String, View)> {
         if self.is_wire() {
             let list = self.must(see("/servers", ["servers", "list"]));
             return items(&list, |server| (text(server, "name"), maybe(server, "owner")));
@@ -239,7 +239,7 @@ impl User<'_> {
     }
 
     /// Server, own name and full name of each tool.
-    pub fn tools(&self) -> BTreeSet<(String, String, String)> {
+    pub(crate) fn tools(&self) -> BTreeSet<(String, String, String)> {
         if self.is_wire() {
             let list = self.must(see("/tools", ["tools", "list"]));
             return items(&list, |tool| {
@@ -254,7 +254,7 @@ impl User<'_> {
             .collect()
     }
 
-    pub fn found(&self, words: &str) -> BTreeSet<String> {
+    pub(crate) fn found(&self, words: &str) -> BTreeSet<String> {
         if self.is_wire() {
             let path = format!("/tools/search?q={}&limit=100", segment(words));
             let list = self.must(see(path, ["tools", "search", "--limit=100", "--", words]));
@@ -264,7 +264,7 @@ impl User<'_> {
     }
 
     /// Server and address of each resource and template.
-    pub fn resources(&self) -> BTreeSet<(String, String)> {
+    pub(crate) fn resources(&self) -> BTreeSet<(String, String)> {
         if self.is_wire() {
             let mut all: Vec<Value> = Vec::new();
             // The command lists both.
@@ -285,7 +285,7 @@ impl User<'_> {
         resources.chain(templates.map(|it| (it.server_name, it.item.uri_template))).collect()
     }
 
-    pub fn prompts(&self) -> BTreeSet<(String, String)> {
+    pub(crate) fn prompts(&self) -> BTreeSet<(String, String)> {
         if self.is_wire() {
             let list = self.must(see("/prompts", ["prompts", "list"]));
             return items(&list, |item| (text(item, "server_name"), text(item, "name")));
@@ -294,7 +294,7 @@ impl User<'_> {
     }
 
     /// Caller, server and tool of each record.
-    pub fn calls(&self) -> Vec<(View, String, String)> {
+    pub(crate) fn calls(&self) -> Vec<(View, String, String)> {
         let mut calls: Vec<_> = if self.is_wire() {
             let list = self.must(see("/calls?limit=10000", ["tools", "calls", "--limit=10000"]));
             let record = |it: &Value| (maybe(it, "caller"), text(it, "server_name"), text(it, "tool_name"));
@@ -312,7 +312,7 @@ impl User<'_> {
     }
 
     /// Full name and number of calls of each tool that was called.
-    pub fn tool_stats(&self) -> BTreeSet<(String, u64)> {
+    pub(crate) fn tool_stats(&self) -> BTreeSet<(String, u64)> {
         if self.is_wire() {
             let list = self.must(see("/stats/tools", ["tools", "stats"]));
             let all = items(&list, |it| (text(it, "full_name"), it["calls"].as_u64().unwrap()));
@@ -328,7 +328,7 @@ impl User<'_> {
     }
 
     /// Servers, tools and calls in numbers, and the agents that are counted.
-    pub fn stats(&self) -> (BTreeSet<String>, usize, u64, usize) {
+    pub(crate) fn stats(&self) -> (BTreeSet<String>, usize, u64, usize) {
         if self.is_wire() {
             let mut stats = self.must(see("/stats", ["stats"]));
             if self.way == Way::Cli {
@@ -344,7 +344,7 @@ impl User<'_> {
         (servers, stats.tools, stats.calls.calls, stats.agents)
     }
 
-    pub fn alerts(&self) -> BTreeSet<(Option<String>, String)> {
+    pub(crate) fn alerts(&self) -> BTreeSet<(Option<String>, String)> {
         if self.is_wire() {
             let list = self.must(see("/alerts", ["alerts", "list"]));
             return items(&list, |it| (maybe(it, "server_name"), text(it, "title")));
@@ -359,7 +359,7 @@ impl User<'_> {
 
     /// Name, server and owner of each event that is kept; only over the wire. The others
     /// are told, and do not keep.
-    pub fn events(&self) -> Option<BTreeSet<(String, Option<String>, View)>> {
+    pub(crate) fn events(&self) -> Option<BTreeSet<(String, Option<String>, View)>> {
         if !self.is_wire() {
             return None;
         }
@@ -369,14 +369,14 @@ impl User<'_> {
         }))
     }
 
-    pub fn configured(&self) -> BTreeSet<String> {
+    pub(crate) fn configured(&self) -> BTreeSet<String> {
         if self.is_wire() {
             return keys(&self.must(see("/config", ["config", "servers"]))["mcpServers"]);
         }
         keys(&verb!(self, config()).unwrap()["mcpServers"])
     }
 
-    pub fn exported(&self) -> BTreeSet<String> {
+    pub(crate) fn exported(&self) -> BTreeSet<String> {
         match self.way {
             Way::Http => keys(&self.must(see("/config/export", []))["servers"]),
             Way::Cli => {
@@ -395,7 +395,7 @@ impl User<'_> {
     }
 
     /// Agents with how many servers are theirs, and how many are shared.
-    pub fn agents(&self) -> BTreeSet<(String, usize, usize)> {
+    pub(crate) fn agents(&self) -> BTreeSet<(String, usize, usize)> {
         if self.is_wire() {
             let list = self.must(see("/agents", ["agents", "list"]));
             let count = |it: &Value, member: &str| it[member].as_u64().unwrap() as usize;
@@ -404,7 +404,7 @@ impl User<'_> {
         self.memory().agents().into_iter().map(|it| (it.agent.to_string(), it.own, it.shared)).collect()
     }
 
-    pub fn checked(&self) -> BTreeSet<String> {
+    pub(crate) fn checked(&self) -> BTreeSet<String> {
         match self.embedded() {
             _ if self.is_wire() => {
                 let list = self.must(asked("POST", "/check", json!({}), ["servers", "check"]));
@@ -419,7 +419,7 @@ impl User<'_> {
         }
     }
 
-    pub fn ask_question(&self, query: &str, session: &str) {
+    pub(crate) fn ask_question(&self, query: &str, session: &str) {
         if self.is_wire() {
             let body = json!({ "query": query, "session_id": session });
             let session = format!("--session={session}");
@@ -431,7 +431,7 @@ impl User<'_> {
     }
 
     /// What was asked in a conversation.
-    pub fn questions(&self, session: &str) -> Vec<String> {
+    pub(crate) fn questions(&self, session: &str) -> Vec<String> {
         if self.is_wire() {
             let path = format!("/chat/history/{}", segment(session));
             let list = self.must(see(path, ["history", "show", "--", session]));
@@ -444,7 +444,7 @@ impl User<'_> {
     }
 
     /// The servers whose alerts are heard while `tell` raises some, so many of them.
-    pub fn heard(&self, tell: impl FnOnce(), count: usize) -> Vec<String> {
+    pub(crate) fn heard(&self, tell: impl FnOnce(), count: usize) -> Vec<String> {
         let about = |event: dormouse::Event| match &event {
             dormouse::Event::Alert { alert } => alert.server.as_ref().map(ToString::to_string),
             _ => None,
@@ -471,7 +471,7 @@ impl User<'_> {
 
     // One thing by its name.
 
-    pub fn server(&self, name: &str) -> Said<(String, View)> {
+    pub(crate) fn server(&self, name: &str) -> Said<(String, View)> {
         if self.is_wire() {
             let path = format!("/servers/{}", segment(name));
             let server = self.ask(see(path, ["servers", "show", "--", name]))?;
@@ -481,7 +481,7 @@ impl User<'_> {
         Ok((server.name, owner(&server.entry.key.scope)))
     }
 
-    pub fn tool(&self, name: &str, server: Option<&str>) -> Said<(String, String)> {
+    pub(crate) fn tool(&self, name: &str, server: Option<&str>) -> Said<(String, String)> {
         if self.is_wire() {
             let query = server.map(|server| format!("?server_name={}", segment(server))).unwrap_or_default();
             let path = format!("/tools/{}{query}", segment(name));
@@ -497,7 +497,7 @@ impl User<'_> {
     }
 
     /// Who answers.
-    pub fn call(&self, name: &str, server: Option<&str>) -> Said<String> {
+    pub(crate) fn call(&self, name: &str, server: Option<&str>) -> Said<String> {
         if self.is_wire() {
             let body = json!({ "server_name": server });
             let of = server.map(|server| format!("--server={server}"));
@@ -517,7 +517,7 @@ impl User<'_> {
         Ok(answer.result.text())
     }
 
-    pub fn read(&self, uri: &str, server: Option<&str>) -> Said<String> {
+    pub(crate) fn read(&self, uri: &str, server: Option<&str>) -> Said<String> {
         let answer = if self.is_wire() {
             let body = json!({ "uri": uri, "server_name": server });
             let of = server.map(|server| format!("--server={server}"));
@@ -530,7 +530,7 @@ impl User<'_> {
         Ok(text(&answer["contents"][0], "text"))
     }
 
-    pub fn prompt(&self, name: &str, server: Option<&str>) -> Said<String> {
+    pub(crate) fn prompt(&self, name: &str, server: Option<&str>) -> Said<String> {
         let answer = if self.is_wire() {
             let body = json!({ "name": name, "server_name": server });
             let of = server.map(|server| format!("--server={server}"));
@@ -544,7 +544,7 @@ impl User<'_> {
     }
 
     /// Who the entry says it is.
-    pub fn entry(&self, name: &str) -> Said<String> {
+    pub(crate) fn entry(&self, name: &str) -> Said<String> {
         let entry = if self.is_wire() {
             let path = format!("/servers/{}/entry", segment(name));
             self.ask(see(path, ["servers", "entry", "--", name]))?["entry"].take()
@@ -555,7 +555,7 @@ impl User<'_> {
     }
 
     /// What its process printed.
-    pub fn output(&self, name: &str) -> Said<Vec<String>> {
+    pub(crate) fn output(&self, name: &str) -> Said<Vec<String>> {
         match self.way {
             Way::Http => {
                 let path = format!("/servers/{}/output", segment(name));
@@ -577,7 +577,7 @@ impl User<'_> {
     }
 
     /// Which server was waited for.
-    pub fn waited(&self, name: &str) -> Said<String> {
+    pub(crate) fn waited(&self, name: &str) -> Said<String> {
         if self.is_wire() {
             let path = format!("/servers/{}/wait?status={}", segment(name), states());
             let wanted = format!("--status={}", states());
@@ -589,7 +589,7 @@ impl User<'_> {
 
     // What changes something.
 
-    pub fn add(&self, name: &str, entry: &Value) -> Said<()> {
+    pub(crate) fn add(&self, name: &str, entry: &Value) -> Said<()> {
         if self.is_wire() {
             let mut body = entry.clone();
             body["name"] = json!(name);
@@ -600,7 +600,7 @@ impl User<'_> {
         verb!(self, add(server_name(name), entry.clone())).map(drop)
     }
 
-    pub fn share(&self, name: &str, agent: &str, shared: bool) -> Said<()> {
+    pub(crate) fn share(&self, name: &str, agent: &str, shared: bool) -> Said<()> {
         let id = agent.parse().unwrap();
         if self.is_wire() {
             let path = format!("/servers/{}/agents/{}", segment(name), segment(agent));
@@ -616,7 +616,7 @@ impl User<'_> {
         }
     }
 
-    pub fn say(&self, tool: &str, server: &str, says: &Says) -> Said<()> {
+    pub(crate) fn say(&self, tool: &str, server: &str, says: &Says) -> Said<()> {
         match self.way {
             Way::Cli => {
                 let of = format!("--server={server}");
@@ -642,7 +642,7 @@ impl User<'_> {
     }
 
     /// One of the verbs on one server that change something, or have something done.
-    pub fn change(&self, verb: Verb, name: &str) -> Said<()> {
+    pub(crate) fn change(&self, verb: Verb, name: &str) -> Said<()> {
         if self.is_wire() {
             let at = |rest: &str| format!("/servers/{}{rest}", segment(name));
             let post =
@@ -710,7 +710,7 @@ impl User<'_> {
 
 /// A verb on one server that changes something, or has something done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub(crate) enum Verb {
     Patch,
     Replace,
     Remove,
@@ -727,7 +727,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Patch,
         Self::Replace,
         Self::Remove,
