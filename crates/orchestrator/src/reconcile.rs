@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dormouse_registry::{Catalog, Change, Entry};
 use dormouse_scan::{Scanned, Script, drift};
 use dormouse_types::{
-    Confidence, Drift, FeatureSource, Features, Launch, Origin, RemoteTransport, Scope, ServerConfig,
+    Auth, Confidence, Drift, FeatureSource, Features, Launch, Origin, RemoteTransport, Scope, ServerConfig,
     ServerKey, ServerName, Timestamp,
 };
 
@@ -171,7 +171,7 @@ impl Sources<'_> {
     }
 
     fn command(&self, key: ServerKey, config: ServerConfig, title: Option<String>) -> Entry {
-        let version = version_of(&config);
+        let version = version_of(&key, &config);
         let (features, source) = match self.live.get(&version) {
             Some(served) => (served.clone(), FeatureSource::Live),
             None => (Arc::new(Features { title, ..Features::default() }), FeatureSource::Unknown),
@@ -220,7 +220,7 @@ fn same(known: &Entry, entry: &Entry) -> bool {
 
 /// The version of a configured server: the hash of what starts it. Its environment belongs to
 /// it, since servers offer other tools with other variables; only its hash is kept.
-pub(crate) fn version_of(config: &ServerConfig) -> String {
+pub(crate) fn version_of(server: &ServerKey, config: &ServerConfig) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut part = |text: &str| {
         hasher.update(&(text.len() as u64).to_le_bytes());
@@ -242,6 +242,10 @@ pub(crate) fn version_of(config: &ServerConfig) -> String {
             for (name, value) in &remote.headers.0 {
                 part(name);
                 part(value);
+            }
+            // What a server shows depends on who signed in.
+            if let (Scope::Agent(agent), false) = (&server.scope, remote.auth == Auth::Headers) {
+                part(agent.as_str());
             }
         }
         Launch::Script { .. } | Launch::Elsewhere { .. } => {}

@@ -14,7 +14,7 @@ use dormouse_protocol::Connection;
 use dormouse_protocol::RemoteClient;
 #[cfg(feature = "oauth")]
 use dormouse_protocol::SignIns;
-use dormouse_types::{Remote, RemoteTransport};
+use dormouse_types::{Remote, RemoteTransport, Scope};
 
 use crate::error::StartFault;
 #[cfg(feature = "oauth")]
@@ -66,11 +66,12 @@ impl Remotes {
     /// Connects to a server at a URL.
     pub(crate) async fn open(
         &self,
+        owner: &Scope,
         remote: &Remote,
         deadline: Duration,
         ready: impl FnOnce(),
     ) -> Result<Connection, StartFault> {
-        let endpoint = self.endpoint(remote)?;
+        let endpoint = self.endpoint(owner, remote)?;
         ready();
         let opened = Connection::open_url(&self.client, &endpoint, deadline).await;
         opened.map_err(StartFault::Start)
@@ -86,6 +87,7 @@ impl Remotes {
     #[expect(clippy::unused_async, reason = "as with the feature")]
     pub(crate) async fn open(
         &self,
+        _: &Scope,
         _: &Remote,
         _: Duration,
         _: impl FnOnce(),

@@ -75,7 +75,7 @@ impl Starter {
                 return own::open(&self.transports, remote, deadline, || report(PrepareStep::Ready)).await;
             }
             Launch::Url(remote) => {
-                return self.remotes.open(remote, deadline, || report(PrepareStep::Ready)).await;
+                return self.remotes.open(&key.scope, remote, deadline, || report(PrepareStep::Ready)).await;
             }
             Launch::Elsewhere { .. } => {
                 return Err(StartFault::Needs("its script lies with another hub, and not here".to_owned()));

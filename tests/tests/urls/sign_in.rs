@@ -231,6 +231,18 @@ async fn an_agent_signs_in_for_its_own_servers_only() {
     let then = agent.wait_sign_in(&name("own")).await.unwrap();
     assert!(matches!(then.state, SignInState::SignedIn { .. }), "{then:?}");
     agent.wait(&name("own"), &[ServerState::Healthy], Duration::from_secs(30)).await.unwrap();
+
+    // What the agent was granted opens nothing of the store's at the same address, nor ends it.
+    let far = hub.store().sign_in(&name("far")).await.unwrap();
+    assert_eq!(far.state, SignInState::PersonNeeded);
+    assert_eq!(hub.store().server(&name("far")).unwrap().tools.len(), 0);
+    goes_through(far.authorize_url).await;
+    hub.store().wait_sign_in(&name("far")).await.unwrap();
+    hub.store().wait(&name("far"), &[ServerState::Healthy], Duration::from_secs(30)).await.unwrap();
+    agent.logout(&name("own")).await.unwrap();
+    let far = hub.store().sign_in(&name("far")).await.unwrap();
+    assert!(matches!(far.state, SignInState::SignedIn { .. }), "{far:?}");
+    assert_eq!(hub.store().server(&name("far")).unwrap().status.state, ServerState::Healthy);
     hub.shutdown().await;
 }
 

@@ -3,21 +3,26 @@
 use std::path::PathBuf;
 
 use dormouse_protocol::Endpoint;
-use dormouse_types::{Auth, Env, Remote};
+#[cfg(feature = "oauth")]
+use dormouse_protocol::SignIns;
+use dormouse_types::{Auth, Env, Remote, Scope};
 
 use super::Remotes;
 use crate::error::StartFault;
 use crate::starter::expanded;
 
 impl Remotes {
-    pub(super) fn endpoint(&self, remote: &Remote) -> Result<Endpoint, StartFault> {
+    /// Signs in as whoever owns the server: no agent uses what another was granted.
+    pub(super) fn endpoint(&self, owner: &Scope, remote: &Remote) -> Result<Endpoint, StartFault> {
         let unreadable = |error| StartFault::Needs(format!("its URL cannot be read: {error}"));
         let headers = remote.headers.0.iter().map(|(name, value)| Ok((name.clone(), expanded(value)?)));
         let url = expanded(&remote.url)?.parse().map_err(unreadable)?;
         let ca_file = self.ca_file(remote);
         let auth = signing(&remote.auth)?;
         #[cfg(feature = "oauth")]
-        let signer = self.sign_ins.signer(&url, &auth, ca_file.as_deref());
+        let signer = self.sign_ins_of(owner).signer(&url, &auth, ca_file.as_deref());
+        #[cfg(not(feature = "oauth"))]
+        let _ = owner;
         #[cfg(not(feature = "oauth"))]
         let signer = match auth {
             Auth::Headers => None,
@@ -51,8 +56,16 @@ pub(crate) struct Place {
 
 #[cfg(feature = "oauth")]
 impl Remotes {
-    pub(crate) fn place(&self, remote: &Remote) -> Result<Place, StartFault> {
-        Ok(Place { endpoint: self.endpoint(remote)?, auth: signing(&remote.auth)? })
+    /// The sign-ins of the store or an agent.
+    pub(crate) fn sign_ins_of(&self, owner: &Scope) -> SignIns {
+        match owner {
+            Scope::Store => self.sign_ins.clone(),
+            Scope::Agent(agent) => self.sign_ins.of(agent.as_str()),
+        }
+    }
+
+    pub(crate) fn place(&self, owner: &Scope, remote: &Remote) -> Result<Place, StartFault> {
+        Ok(Place { endpoint: self.endpoint(owner, remote)?, auth: signing(&remote.auth)? })
     }
 }
 

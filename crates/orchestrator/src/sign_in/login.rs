@@ -80,7 +80,7 @@ impl Orchestrator {
         }
         let remotes = self.engine().starter.remotes();
         let ca_file = place.endpoint.ca_file.as_deref();
-        let begun = remotes.sign_ins.begin(&place.endpoint.url, &place.auth, ca_file).await;
+        let begun = remotes.sign_ins_of(&server.scope).begin(&place.endpoint.url, &place.auth, ca_file).await;
         let signing_in = begun.map_err(|source| SignInFault::Failed { server: server.clone(), source })?;
         let (told, ended) = watch::channel(None);
         let gives_up = CancellationToken::new();
@@ -97,7 +97,7 @@ impl Orchestrator {
                 outcome = signing_in.finished() => outcome,
             };
             if outcome.is_ok() {
-                for instance in at(&roster, &place) {
+                for instance in at(&roster, &key.scope, &place) {
                     welcome(&instance, *instance.key() == key).await;
                 }
             }
@@ -114,10 +114,10 @@ impl Orchestrator {
     pub async fn logout(&self, server: &ServerKey) -> Result<SignIn, SignInFault> {
         let place = self.place(server)?;
         self.logins().replace(server, None);
-        let sign_ins = &self.engine().starter.remotes().sign_ins;
+        let sign_ins = self.engine().starter.remotes().sign_ins_of(&server.scope);
         let forgotten = sign_ins.forget(&place.endpoint.url).await;
         forgotten.map_err(|source| SignInFault::Failed { server: server.clone(), source })?;
-        for instance in at(self.roster(), &place) {
+        for instance in at(self.roster(), &server.scope, &place) {
             if instance.connection().is_some() {
                 self.detach(instance.key()).await;
                 if instance.config().wanted == Wanted::Always {
@@ -140,7 +140,7 @@ impl Orchestrator {
             }
             place => place?,
         };
-        let sign_ins = &self.engine().starter.remotes().sign_ins;
+        let sign_ins = self.engine().starter.remotes().sign_ins_of(&server.scope);
         let state = sign_ins.state(&place.endpoint.url, &place.auth).await;
         let state = state.map_err(|source| SignInFault::Failed { server: server.clone(), source })?;
         let begun = self.logins().of(server);
@@ -191,19 +191,21 @@ impl Orchestrator {
         let Launch::Url(remote) = &entry.config.launch else {
             return Err(SignInFault::NotUsed { server: server.clone(), why: "it is not at a URL" });
         };
-        let place = self.engine().starter.remotes().place(remote);
+        let place = self.engine().starter.remotes().place(&server.scope, remote);
         place.map_err(|source| SignInFault::Entry { server: server.clone(), source: Box::new(source) })
     }
 }
 
-/// The servers at an address that a person signs in at, whosever they are.
-fn at(roster: &Roster, place: &Place) -> Vec<Arc<Instance>> {
+/// An owner's servers at an address that a person signs in at.
+fn at(roster: &Roster, owner: &Scope, place: &Place) -> Vec<Arc<Instance>> {
     let engine = roster.engine();
     // A sign-in does not go by what may be secret of an address.
     let plain = |place: &Place| place.endpoint.url.as_str().split('?').next().map(str::to_owned);
     let here = |entry: &&Arc<Entry>| match &entry.config.launch {
-        Launch::Url(remote) if matches!(remote.auth, Auth::AuthorizationCode { .. }) => {
-            let found = engine.starter.remotes().place(remote);
+        Launch::Url(remote)
+            if entry.key.scope == *owner && matches!(remote.auth, Auth::AuthorizationCode { .. }) =>
+        {
+            let found = engine.starter.remotes().place(owner, remote);
             found.is_ok_and(|found| plain(&found) == plain(place))
         }
         _ => false,

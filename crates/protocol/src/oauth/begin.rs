@@ -42,7 +42,8 @@ impl SignIns {
         auth: &Auth,
         ca_file: Option<&Path>,
     ) -> Result<SigningIn, SignInError> {
-        let (Auth::AuthorizationCode { client_id, scopes }, Some(key)) = (auth, GrantKey::of(url, auth))
+        let (Auth::AuthorizationCode { client_id, scopes }, Some(key)) =
+            (auth, GrantKey::of(&self.owner, url, auth))
         else {
             return Err(SignInError::NotOffered { why: "it is not configured for a person".to_owned() });
         };

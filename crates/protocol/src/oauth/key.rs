@@ -6,11 +6,14 @@ use dormouse_types::Auth;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// A grant's key: where it counts, for which client, and for what.
+/// A grant's key: whose it is, where it counts, for which client, and for what.
 ///
 /// Two servers with the same key share one grant, and so one refresh.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct GrantKey {
+    /// Who signed in; empty is the hub itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    owner: String,
     /// The server's origin and path: a query may hold what has no place in a key.
     resource: String,
     /// The client's id, if a person configured one.
@@ -23,7 +26,7 @@ pub(super) struct GrantKey {
 
 impl GrantKey {
     /// The key of a server, if it signs in at all.
-    pub(super) fn of(url: &Url, auth: &Auth) -> Option<Self> {
+    pub(super) fn of(owner: &str, url: &Url, auth: &Auth) -> Option<Self> {
         let (client_id, scopes) = match auth {
             Auth::Headers => return None,
             Auth::AuthorizationCode { client_id, scopes } => (client_id.clone(), scopes),
@@ -32,17 +35,18 @@ impl GrantKey {
         let mut scopes = scopes.clone();
         scopes.sort();
         scopes.dedup();
-        Some(Self { resource: resource(url), client_id, scopes })
+        Some(Self { owner: owner.to_owned(), resource: resource(url), client_id, scopes })
     }
 
-    pub(super) fn is_at(&self, url: &Url) -> bool {
-        self.resource == resource(url)
+    /// Whether it is an owner's, for this address.
+    pub(super) fn is_at(&self, owner: &str, url: &Url) -> bool {
+        self.owner == owner && self.resource == resource(url)
     }
 
     /// A name for files: the key in 32 letters.
     pub(super) fn short(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        let parts = [Some(&self.resource), self.client_id.as_ref()];
+        let parts = [Some(&self.owner), Some(&self.resource), self.client_id.as_ref()];
         for part in parts
             .into_iter()
             .map(|part| part.map_or("", String::as_str))
@@ -84,7 +88,18 @@ mod tests {
             client_id: client_id.map(str::to_owned),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
-        GrantKey::of(&Url::parse(url).unwrap(), &auth).unwrap()
+        GrantKey::of("", &Url::parse(url).unwrap(), &auth).unwrap()
+    }
+
+    #[test]
+    fn owners_share_nothing() {
+        let (url, auth) = (
+            Url::parse("https://a.example/mcp").unwrap(),
+            Auth::AuthorizationCode { client_id: None, scopes: Vec::new() },
+        );
+        let [hub, ann, bob] = ["", "ann", "bob"].map(|owner| GrantKey::of(owner, &url, &auth).unwrap());
+        assert!(hub != ann && ann != bob && hub.short() != ann.short() && ann.short() != bob.short());
+        assert!(ann.is_at("ann", &url) && !ann.is_at("bob", &url) && !hub.is_at("ann", &url));
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::remote::{RemoteClient, Signer};
 #[derive(Clone)]
 pub struct SignIns {
     pub(super) home: Arc<Home>,
+    /// Whose these are; empty is the hub itself.
+    pub(super) owner: Arc<str>,
 }
 
 /// What all of a hub's sign-ins share.
@@ -66,7 +68,13 @@ impl SignIns {
             sources: Mutex::default(),
             wanted: Mutex::default(),
         };
-        Self { home: Arc::new(home) }
+        Self { home: Arc::new(home), owner: Arc::default() }
+    }
+
+    /// The sign-ins of one owner, such as an agent: none of them is another's.
+    #[must_use]
+    pub fn of(&self, owner: &str) -> Self {
+        Self { home: Arc::clone(&self.home), owner: owner.into() }
     }
 
     /// Lets servers name authorisation servers in private networks, as companies have them.
@@ -99,14 +107,14 @@ impl SignIns {
             wanted: Mutex::default(),
         };
         change(&mut home);
-        Self { home: Arc::new(home) }
+        Self { home: Arc::new(home), owner: self.owner }
     }
 
     /// Who signs the requests to a server; `None` if its headers do. `auth` is expanded.
     ///
-    /// Servers with the same address, client and scopes share one sign-in.
+    /// Servers of one owner with the same address, client and scopes share one sign-in.
     pub fn signer(&self, url: &Url, auth: &Auth, ca_file: Option<&Path>) -> Option<Arc<dyn Signer>> {
-        let key = GrantKey::of(url, auth)?;
+        let key = GrantKey::of(&self.owner, url, auth)?;
         let kind = match auth {
             Auth::Headers => return None,
             Auth::AuthorizationCode { .. } => Kind::Person,
@@ -136,15 +144,15 @@ impl SignIns {
         Some(Arc::new(Handle(source)))
     }
 
-    /// Forgets all grants for a server's address.
+    /// Forgets all of this owner's grants for a server's address.
     ///
     /// # Errors
     /// [`SignInError::Store`].
     pub async fn forget(&self, url: &Url) -> Result<(), SignInError> {
-        let of = url.clone();
-        self.home.vault.remove_all(move |key| key.is_at(&of)).await?;
+        let (owner, of) = (self.owner.clone(), url.clone());
+        self.home.vault.remove_all(move |key| key.is_at(&owner, &of)).await?;
         for source in self.home.sources() {
-            if source.key.is_at(url) {
+            if source.key.is_at(&self.owner, url) {
                 source.set(None);
             }
         }
@@ -156,7 +164,7 @@ impl SignIns {
     /// # Errors
     /// [`SignInError::Store`].
     pub async fn state(&self, url: &Url, auth: &Auth) -> Result<SignInState, SignInError> {
-        let key = match (auth, GrantKey::of(url, auth)) {
+        let key = match (auth, GrantKey::of(&self.owner, url, auth)) {
             (Auth::Headers, _) | (_, None) => return Ok(SignInState::NotUsed),
             (Auth::ClientCredentials { .. }, _) => return Ok(SignInState::Automatic),
             (Auth::AuthorizationCode { .. }, Some(key)) => key,
