@@ -249,13 +249,18 @@ async fn replicas() {
     for n in 0..300 {
         let name = format!("s{n}");
         let began = Instant::now();
-        let report = one.for_store().add_all(intake(&name)).await;
-        assert!(report.failed.is_empty(), "{report:?}");
-        added.push(began.elapsed());
-        while !has(&other, &name) {
-            version.changed().await.expect("the other hub lives");
-        }
-        visible.push(began.elapsed());
+        let add = async {
+            let report = one.for_store().add_all(intake(&name)).await;
+            assert!(report.failed.is_empty(), "{report:?}");
+            added.push(began.elapsed());
+        };
+        let look = async {
+            while !has(&other, &name) {
+                version.changed().await.expect("the other hub lives");
+            }
+            visible.push(began.elapsed());
+        };
+        tokio::join!(add, look);
         // One change after another, as people make them: the files of both are written meanwhile.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
