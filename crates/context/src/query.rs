@@ -325,7 +325,7 @@ impl BackChannel for Back {
                 self.listener.notify(QueryEvent::Progress { key, progress, total, message });
             }
             // A tool's log stays in its own output.
-            CallEvent::Log { .. } => {}
+            CallEvent::Log { .. } | CallEvent::Other { .. } => {}
         }
     }
 }

@@ -271,5 +271,6 @@ fn read_features(from: &mut Reader<'_>) -> Option<Features> {
         prompts: from.list(|from| {
             Some(Prompt { name: from.text()?, description: from.option(Reader::text)?, rest: from.map()? })
         })?,
+        ..Features::default()
     })
 }

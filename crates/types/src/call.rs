@@ -1,6 +1,7 @@
 //! A call, its end, and the way back while it runs.
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,8 @@ pub enum CallEvent {
     Log {
         /// MCP's level: `debug` to `emergency`.
         level: String,
+        /// Which part of the server logged it, where it says so.
+        logger: Option<String>,
         /// What it logged.
         data: Value,
     },
@@ -113,6 +116,13 @@ pub enum CallEvent {
     Waking {
         /// In words for a person.
         step: String,
+    },
+    /// Any further notification that belongs to the call, as it came.
+    Other {
+        /// MCP's method, such as `notifications/elicitation/complete`.
+        method: String,
+        /// Its parameters, untouched; `null` when there are none.
+        params: Value,
     },
 }
 
@@ -130,6 +140,15 @@ pub struct PeerRequest {
 pub enum PeerAnswer {
     /// The result, in MCP's shape for that method.
     Result(Value),
+    /// An error of JSON-RPC, which reaches the server as it is.
+    Refused {
+        /// JSON-RPC's code.
+        code: i64,
+        /// The caller's words.
+        message: String,
+        /// What it added.
+        data: Option<Value>,
+    },
     /// Nobody here can answer such a request.
     Unsupported,
 }
@@ -146,6 +165,19 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
     async fn ask(&self, request: PeerRequest) -> PeerAnswer {
         let _ = request;
         PeerAnswer::Unsupported
+    }
+
+    /// What the caller can answer: MCP's client capabilities, an object. Servers of 2026-07-28 are
+    /// told with each request; the others at their handshake what some caller might.
+    fn capabilities(&self) -> Arc<Value> {
+        static NONE: LazyLock<Arc<Value>> = LazyLock::new(|| Arc::new(Value::Object(Map::new())));
+        NONE.clone()
+    }
+
+    /// The lowest level of a server's log that the caller wants, such as `info`; `None` wants no
+    /// particular one.
+    fn log_level(&self) -> Option<String> {
+        None
     }
 }
 

@@ -140,6 +140,15 @@ pub struct Features {
     pub resource_templates: Vec<ResourceTemplate>,
     /// Its prompts, in its order.
     pub prompts: Vec<Prompt>,
+    /// What it says of itself (`serverInfo`), whole; `None` until it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_info: Option<Json>,
+    /// What it announced that it can do, whole; `None` until it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Json>,
+    /// The revision of MCP that it spoke when it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// How the hub knows what a server offers.

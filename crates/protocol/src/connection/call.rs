@@ -204,6 +204,10 @@ async fn questions(
         let asked = back.ask(PeerRequest { method: method.clone(), params });
         match tokio::time::timeout_at(until, asked).await {
             Ok(PeerAnswer::Result(answer)) => answers.insert(name.clone(), answer),
+            // The caller's own words go on to the caller.
+            Ok(PeerAnswer::Refused { code, message, data }) => {
+                return Err(CallError::Refused { code, message, data });
+            }
             Ok(PeerAnswer::Unsupported) => {
                 let message = format!("the server asks by {method}, and nobody here can answer");
                 return Err(CallError::Refused { code: -32601, message, data: None });

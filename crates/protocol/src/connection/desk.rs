@@ -57,6 +57,11 @@ impl ClientHandler for Desk {
         };
         match answer {
             PeerAnswer::Result(value) => Ok(CustomResult(value)),
+            PeerAnswer::Refused { code, message, data } => {
+                // No code of JSON-RPC is larger than that.
+                let code = i32::try_from(code).map_or(ErrorCode::INTERNAL_ERROR, ErrorCode);
+                Err(ErrorData::new(code, message, data))
+            }
             PeerAnswer::Unsupported => Err(unsupported(method)),
         }
     }

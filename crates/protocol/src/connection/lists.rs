@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dormouse_types::{Features, Prompt, Resource, ResourceTemplate, Tool};
+use dormouse_types::{Features, Json, Prompt, Resource, ResourceTemplate, Tool};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -75,7 +75,8 @@ impl Inner {
         let text = |value: Option<&Value>| {
             value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let info = greeting.get("serverInfo");
+        let info = greeting.get("serverInfo").filter(|info| info.is_object());
+        let told = |name: &str| greeting.get(name).filter(|value| value.is_object()).map(Json::from);
         let titled = |name| text(info.and_then(|info| info.get(name)));
         let features = Features {
             title: titled("title").or_else(|| titled("name")),
@@ -84,6 +85,9 @@ impl Inner {
             resources: resources.settle("resources/list", &mut faults),
             resource_templates: templates.settle("resources/templates/list", &mut faults),
             prompts: prompts.settle("prompts/list", &mut faults),
+            server_info: told("serverInfo"),
+            capabilities: told("capabilities"),
+            revision: text(greeting.get("protocolVersion")),
         };
         for fault in &faults {
             tracing::warn!(pid = self.pid, method = fault.method, reason = fault.reason, "listing");

@@ -119,6 +119,7 @@ async fn discover(site: &Site, hello: &Hello) -> Result<(Value, Session), CallEr
     }
     let supported = result["supportedVersions"].as_array();
     if supported.is_some_and(|all| all.iter().any(|revision| revision == MODERN)) {
+        result["protocolVersion"] = json!(MODERN);
         return Ok((result, session));
     }
     Err(CallError::Unreadable { why: "it does not say that it speaks 2026-07-28".to_owned() })

@@ -240,6 +240,7 @@ fn progress(params: &Value) -> Option<CallEvent> {
 fn log(params: &Value) -> CallEvent {
     CallEvent::Log {
         level: params.get("level").and_then(Value::as_str).unwrap_or("info").to_owned(),
+        logger: params.get("logger").and_then(Value::as_str).map(str::to_owned),
         data: params.get("data").cloned().unwrap_or(Value::Null),
     }
 }

@@ -79,7 +79,7 @@ async fn what_comes_before_the_answer_reaches_its_caller() {
     connection.call(&tool("act"), &arguments(json!({})), LONG, &back).await.unwrap();
     let expected = [
         CallEvent::Progress { progress: 0.5, total: None, message: None },
-        CallEvent::Log { level: "warning".to_owned(), data: json!({ "odd": 1 }) },
+        CallEvent::Log { level: "warning".to_owned(), logger: None, data: json!({ "odd": 1 }) },
     ];
     assert_eq!(*listener.events.lock().unwrap(), expected);
 }
