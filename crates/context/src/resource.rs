@@ -77,15 +77,25 @@ impl Context {
         uri: &str,
         deadline: Option<Duration>,
     ) -> Result<Value, ReadError> {
+        let entry = self.server_of_resource(server, uri)?;
+        Ok(self.orchestrator().read_resource(&entry.key, uri, deadline).await?)
+    }
+
+    /// The server that offers a resource: the one that is named, else the one that lists the
+    /// address, or a template that it fits.
+    ///
+    /// # Errors
+    /// [`ReadError`], but for its `Ask`.
+    #[expect(clippy::result_large_err, reason = "once a request, and a box would show in the public error")]
+    pub fn server_of_resource(&self, server: Option<&str>, uri: &str) -> Result<Arc<Entry>, ReadError> {
         let listed = |entry: &Entry| entry.features.resources.iter().any(|it| it.uri == uri);
         let fits = |entry: &Entry| {
             entry.features.resource_templates.iter().any(|it| template_fits(&it.uri_template, uri))
         };
-        let entry = match self.offering("resource", uri, server, listed) {
-            Err(ReadError::Unknown { .. }) => self.offering("resource", uri, server, fits)?,
-            found => found?,
-        };
-        Ok(self.orchestrator().read_resource(&entry.key, uri, deadline).await?)
+        match self.offering("resource", uri, server, listed) {
+            Err(ReadError::Unknown { .. }) => self.offering("resource", uri, server, fits),
+            found => found,
+        }
     }
 
     /// Gets a prompt; the answer is MCP's, untouched. Without a server, the one that lists it.

@@ -160,8 +160,9 @@ impl Hub {
         self.shared.tokens.clone()
     }
 
-    pub(crate) fn storage(&self) -> &dyn Storage {
-        &*self.shared.storage
+    /// What it remembers by, for what is built on a hub and wants to remember too.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.shared.storage
     }
 
     /// How it fares.

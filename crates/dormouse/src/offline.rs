@@ -131,6 +131,6 @@ impl Hub {
         &self,
         to: &mut (dyn AsyncWrite + Unpin + Send),
     ) -> Result<Dumped, DumpError> {
-        dump(self.storage(), to).await
+        dump(&**self.storage(), to).await
     }
 }

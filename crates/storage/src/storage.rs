@@ -46,11 +46,13 @@ pub enum Table {
     Calls,
     /// Settings that were changed while the hub ran.
     Settings,
+    /// Sessions of MCP clients, which outlive the hub that greeted them.
+    Sessions,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Registrations,
         Self::LiveFeatures,
         Self::ToolNames,
@@ -62,6 +64,7 @@ impl Table {
         Self::Scripts,
         Self::Calls,
         Self::Settings,
+        Self::Sessions,
     ];
 
     /// The name under which backends store it. Never renamed.
@@ -78,6 +81,7 @@ impl Table {
             Self::Scripts => "scripts",
             Self::Calls => "calls",
             Self::Settings => "settings",
+            Self::Sessions => "sessions",
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::{MESSAGES_KEPT, StorageError, Table, Write};
 
 /// The version of this layout. A file with a greater one is refused, a smaller one is migrated.
 ///
-/// 1: the first five tables. 2: all of [`Table`].
-const FORMAT: u64 = 2;
+/// 1: the first five tables. 2: those up to `settings`. 3: all of [`Table`].
+const FORMAT: u64 = 3;
 
 /// Enough for every record of a large hub; redb's own default is a GiB.
 const CACHE_BYTES: usize = 16 << 20;
