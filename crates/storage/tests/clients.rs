@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use dormouse_storage::clients::{
-    ApplyError, Client, ClientError, Places, Platform, UndoError, backup_of, only_servers, plan, read, undo,
-    write,
+    ApplyError, Client, ClientError, Named, Places, Platform, UndoError, backup_of, found, only_servers,
+    plan, read, undo, without, write,
 };
 use dormouse_storage::mcp_json::{Intake, IntakeEntry, SaveError};
 use proptest::prelude::*;
@@ -234,6 +234,53 @@ fn comments_fields_and_layout_stay() {
 }
 
 #[test]
+fn servers_are_taken_out_and_all_else_stays() {
+    let paths = |client, text| -> Vec<String> {
+        found(client, text).unwrap().into_iter().map(|found| found.path).collect()
+    };
+    assert_eq!(paths(Client::VsCode, VS_CODE), ["servers.web"]);
+    assert_eq!(paths(Client::Codex, CODEX), ["mcp_servers.files", "mcp_servers.web"]);
+    assert_eq!(
+        paths(Client::ClaudeCode, CLAUDE),
+        [
+            "mcpServers.files",
+            "projects./home/ann/a.mcpServers.notes",
+            "projects./home/ann/b.mcpServers.notes"
+        ]
+    );
+    let start = VS_CODE.find("    \"web\"").unwrap();
+    let end = VS_CODE.find("// the last one\n").unwrap() + "// the last one\n".len();
+    let expected = [&VS_CODE[..start], &VS_CODE[end..]].concat();
+    assert_eq!(without(Client::VsCode, VS_CODE, &["servers.web"]).unwrap(), expected);
+
+    let start = CODEX.find("[mcp_servers.files]").unwrap();
+    let end = CODEX.find("\n[mcp_servers.web]").unwrap();
+    let expected = [&CODEX[..start], &CODEX[end + 1..]].concat();
+    assert_eq!(without(Client::Codex, CODEX, &["mcp_servers.files"]).unwrap().trim(), expected.trim());
+    let none = without(Client::Codex, CODEX, &["mcp_servers.files", "mcp_servers.web"]).unwrap();
+    assert_eq!(none, "# my settings\nmodel = \"o9\"\n\n[profiles.x]\nmodel = \"o1\"\n");
+    for (text, expected) in [
+        (
+            "# mine\n\n# the files\n[mcp_servers.files]\ncommand = \"x\" # y\n\n# next\n[a]\n",
+            "# mine\n\n# next\n[a]\n",
+        ),
+        ("# mine\n\n[mcp_servers.files]\ncommand = \"x\"\n\n# end\n", "# mine\n\n# end\n"),
+        ("mcp_servers = { files = { command = \"x\" } } # one\n", "mcp_servers = {} # one\n"),
+        ("[mcp_servers]\nfiles.command = \"x\"\nb.command = \"y\"\n", "[mcp_servers]\nb.command = \"y\"\n"),
+    ] {
+        assert_eq!(without(Client::Codex, text, &["mcp_servers.files"]).unwrap(), expected);
+    }
+
+    let path = "projects./home/ann/a.mcpServers.notes";
+    let expected = CLAUDE.replace(r#""notes": {"type": "sse", "url": "https://h/sse"}"#, "");
+    assert_eq!(without(Client::ClaudeCode, CLAUDE, &[path]).unwrap(), expected);
+    let doubled = r#"{"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}, "a": {"command": "z"}}}"#;
+    let expected = r#"{"mcpServers": {"b": {"command": "y"}}}"#;
+    assert_eq!(without(Client::Cursor, doubled, &["mcpServers.a", "mcpServers.c"]).unwrap(), expected);
+    without(Client::Cursor, "{[", &["mcpServers.a"]).unwrap_err();
+}
+
+#[test]
 fn plan_shows_applies_and_is_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcp.json");
@@ -286,8 +333,8 @@ fn file_that_did_not_exist_is_made_and_removed_again() {
     let folder = tempfile::tempdir().unwrap();
     let new = servers(&[("a", json!({"command": "x"}))]);
     for client in Client::ALL {
-        let places =
-            Places { home: folder.path().join(client.as_str()), project: None, platform: Platform::Linux };
+        let home = folder.path().join(client.as_str());
+        let places = Places { home, project: None, platform: Platform::Linux, named: Named::default() };
         let file = client.files(&places).remove(0);
         let applied = plan(client, &file, &new).unwrap().apply().unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
@@ -302,8 +349,8 @@ fn file_that_did_not_exist_is_made_and_removed_again() {
 #[test]
 fn files_lie_where_each_platform_has_them() {
     let files = |client: Client, platform, project: Option<&str>| {
-        let places = Places { home: PathBuf::from("/h"), project: project.map(PathBuf::from), platform };
-        client.files(&places)
+        let (home, project) = (PathBuf::from("/h"), project.map(PathBuf::from));
+        client.files(&Places { home, project, platform, named: Named::default() })
     };
     let one = |client, platform| files(client, platform, None).remove(0);
     let is = |file: PathBuf, expected: &str| assert_eq!(file, Path::new(expected));
@@ -318,6 +365,24 @@ fn files_lie_where_each_platform_has_them() {
     is(one(Client::Codex, Platform::Windows), "/h/.codex/config.toml");
     let of_project = files(Client::Cursor, Platform::Linux, Some("/p"));
     assert_eq!(of_project, [Path::new("/p/.cursor/mcp.json"), Path::new("/h/.cursor/mcp.json")]);
+    let named = Named::by(|name| match name {
+        "XDG_CONFIG_HOME" => Some("/c".into()),
+        "CODEX_HOME" => Some("/x".into()),
+        "CLAUDE_CONFIG_DIR" => Some("/cc".into()),
+        _ => None,
+    });
+    let named_file = |client: Client, platform| {
+        let places = Places { home: PathBuf::from("/h"), project: None, platform, named: named.clone() };
+        client.files(&places).remove(0)
+    };
+    is(named_file(Client::ClaudeDesktop, Platform::Linux), "/c/Claude/claude_desktop_config.json");
+    is(named_file(Client::VsCode, Platform::Linux), "/c/Code/User/mcp.json");
+    is(named_file(Client::VsCode, Platform::Mac), "/h/Library/Application Support/Code/User/mcp.json");
+    is(named_file(Client::Codex, Platform::Mac), "/x/config.toml");
+    is(named_file(Client::ClaudeCode, Platform::Linux), "/cc/.claude.json");
+    is(named_file(Client::Cursor, Platform::Linux), "/h/.cursor/mcp.json");
+    let none = Named::by(|name| Some(if name == "XDG_CONFIG_HOME" { "relative" } else { "" }.into()));
+    assert!(none.config_home.is_none() && none.codex.is_none() && none.claude.is_none());
     assert_eq!("vscode".parse(), Ok(Client::VsCode));
     assert!("emacs".parse::<Client>().is_err());
 }
@@ -343,6 +408,13 @@ proptest! {
             prop_assert!(written.contains(kept.as_str()), "{} in\n{}", kept, written);
         }
         let again = write(Client::VsCode, Some(&written), &new).unwrap().text;
-        prop_assert_eq!(again, written);
+        prop_assert_eq!(&again, &written);
+        // Any of them goes alone.
+        let left = without(Client::VsCode, &written, &["servers.new", "servers.a"]).unwrap();
+        let names: Vec<String> = found(Client::VsCode, &left).unwrap().into_iter().map(|it| it.name).collect();
+        prop_assert!(names.iter().all(|name| name != "new" && name != "a"), "{}", left);
+        for kept in lines.iter().filter(|line| !line.contains("\"a\"")).chain(&comments) {
+            prop_assert!(left.contains(kept.as_str()), "{} in\n{}", kept, left);
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use dormouse::clients::{
-    self, ApplyError, Client, ClientError, DiffLine, Places, Plan, Platform, UndoError, backup_of,
+    self, ApplyError, Client, ClientError, DiffLine, Named, Places, Plan, Platform, UndoError, backup_of,
 };
 use dormouse::mcp_json::{ProblemKind, SaveError};
 use dormouse_http::wire::{ExportedServers, ImportBody, ImportedReport, LeftOutItem, MovingFiles};
@@ -271,7 +271,8 @@ fn place_of(client: Client, file: Option<PathBuf>, project: Option<&Path>) -> Re
         Some(_) => PathBuf::new(),
         None => home()?,
     };
-    let places = Places { home, project: project.map(Path::to_owned), platform: Platform::current() };
+    let named = Named::by(|name| std::env::var_os(name));
+    let places = Places { home, project: project.map(Path::to_owned), platform: Platform::current(), named };
     let mut files = client.files(&places);
     if project.is_some() && files.len() < 2 {
         return Err(Failure::new(Exit::Usage, format!("{client} has no file in a project")));

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike};
 
-use super::ClientError;
 use super::entry::LAUNCH;
+use super::{ClientError, Found};
 use crate::mcp_json::{Intake, intake_maps};
 
 const SERVERS: &str = "mcp_servers";
@@ -62,6 +62,88 @@ pub(super) fn write(text: &str, entries: &[(&str, Map<String, Value>)]) -> Resul
         theirs.iter().for_each(|(field, value)| put(table, field, value));
     }
     Ok(document.to_string())
+}
+
+pub(super) fn found(text: &str) -> Result<Vec<Found>, ClientError> {
+    let document = document(text)?;
+    let Some(servers) = document.get(SERVERS) else { return Ok(Vec::new()) };
+    let servers = servers.as_table_like().ok_or_else(|| shape(servers))?;
+    let found = servers.iter().filter_map(|(name, item)| match value_of(item) {
+        Value::Object(entry) => Some(Found {
+            path: format!("{SERVERS}.{name}"),
+            name: name.to_owned(),
+            is_everywhere: true,
+            entry,
+        }),
+        _ => None,
+    });
+    Ok(found.collect())
+}
+
+pub(super) fn without(text: &str, paths: &[&str]) -> Result<String, ClientError> {
+    let mut document = document(text)?;
+    let Some(servers) = document.get_mut(SERVERS) else { return Ok(text.to_owned()) };
+    let Some(servers) = servers.as_table_like_mut() else { return Err(shape(servers)) };
+    let names: Vec<String> = servers
+        .iter()
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| paths.contains(&format!("{SERVERS}.{name}").as_str()))
+        .collect();
+    let mut kept = Vec::new();
+    for name in names {
+        if let Some(Item::Table(table)) = servers.remove(&name)
+            && let Some(comments) = of_others(&table)
+        {
+            kept.push((table.position(), comments));
+        }
+    }
+    for (place, comments) in kept {
+        let next = next_table(document.as_table_mut(), place.unwrap_or(isize::MAX));
+        match next {
+            Some(table) => {
+                let before = table.decor().prefix().and_then(|it| it.as_str()).unwrap_or_default();
+                let all = comments + before;
+                table.decor_mut().set_prefix(all);
+            }
+            None => {
+                let behind = document.trailing().as_str().unwrap_or_default().to_owned();
+                document.set_trailing(comments + &behind);
+            }
+        }
+    }
+    Ok(document.to_string())
+}
+
+/// What stands above a table and is not about it: all up to the last empty line, if there are
+/// comments in it.
+fn of_others(table: &Table) -> Option<String> {
+    let above = table.decor().prefix()?.as_str()?;
+    let end = above.rfind("\n\n").map_or(0, |at| at + 1);
+    let others = &above[..end];
+    (!others.trim().is_empty()).then(|| others.to_owned())
+}
+
+/// The table that is written first behind a place of the document.
+fn next_table(table: &mut Table, place: isize) -> Option<&mut Table> {
+    let mut next: Option<&mut Table> = None;
+    for (_, item) in table.iter_mut() {
+        let tables: Vec<&mut Table> = match item {
+            Item::Table(table) => vec![table],
+            Item::ArrayOfTables(tables) => tables.iter_mut().collect(),
+            Item::None | Item::Value(_) => Vec::new(),
+        };
+        for table in tables {
+            let is_behind = |table: &Table| !table.is_implicit() && table.position() > Some(place);
+            let found = if is_behind(table) { Some(table) } else { next_table(table, place) };
+            if found
+                .as_ref()
+                .is_some_and(|found| next.as_ref().is_none_or(|next| found.position() < next.position()))
+            {
+                next = found;
+            }
+        }
+    }
+    next
 }
 
 pub(super) fn shown(text: &str) -> Value {

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::entry::{LAUNCH, without_inputs};
-use super::jsonc::blanked;
-use super::{Client, ClientError};
+use super::jsonc::{blanked, without_member};
+use super::{Client, ClientError, Found};
 use crate::mcp_json::{
-    Intake, IntakeEntry, Problem, ProblemKind, applied, doubled_keys, intake_maps, kind, put_edit,
+    Intake, IntakeEntry, Problem, ProblemKind, applied, doubled_keys, intake_maps, kind, member_at, put_edit,
     remove_edit, value_at,
 };
 
@@ -16,21 +16,9 @@ pub(super) fn servers_key(client: Client) -> &'static str {
 
 pub(super) fn read(client: Client, text: &str) -> Result<Intake, ClientError> {
     let root = root(text)?;
-    let mut maps = Vec::new();
     let key = servers_key(client);
-    if let Some(servers) = servers(&root, key)? {
-        maps.push((key.to_owned(), servers.clone()));
-    }
-    // What Claude Code was told inside single projects.
-    if client == Client::ClaudeCode
-        && let Some(Value::Object(projects)) = root.get("projects")
-    {
-        for (project, settings) in projects {
-            if let Some(Value::Object(servers)) = settings.get("mcpServers") {
-                maps.push((format!("projects.{project}.mcpServers"), servers.clone()));
-            }
-        }
-    }
+    let mut maps: Vec<_> =
+        maps(client, &root)?.into_iter().map(|(path, servers)| (path.join("."), servers.clone())).collect();
     let mut asked = Vec::new();
     for (path, servers) in &mut maps {
         for (name, entry) in servers.iter_mut() {
@@ -63,6 +51,61 @@ pub(super) fn read(client: Client, text: &str) -> Result<Intake, ClientError> {
         }
     }
     Ok(taken)
+}
+
+/// A map of servers, with the keys that lead to it.
+type Placed<'a> = (Vec<&'a str>, &'a Map<String, Value>);
+
+/// Every map of servers.
+fn maps(client: Client, root: &Map<String, Value>) -> Result<Vec<Placed<'_>>, ClientError> {
+    let key = servers_key(client);
+    let mut maps = Vec::new();
+    if let Some(servers) = servers(root, key)? {
+        maps.push((vec![key], servers));
+    }
+    // What Claude Code was told inside single projects.
+    if client == Client::ClaudeCode
+        && let Some(Value::Object(projects)) = root.get("projects")
+    {
+        for (project, settings) in projects {
+            if let Some(Value::Object(servers)) = settings.get("mcpServers") {
+                maps.push((vec!["projects", project, "mcpServers"], servers));
+            }
+        }
+    }
+    Ok(maps)
+}
+
+pub(super) fn found(client: Client, text: &str) -> Result<Vec<Found>, ClientError> {
+    let root = root(text)?;
+    let mut found = Vec::new();
+    for (path, servers) in maps(client, &root)? {
+        let objects = servers.iter().filter_map(|(name, entry)| Some((name, entry.as_object()?)));
+        found.extend(objects.map(|(name, entry)| Found {
+            path: format!("{}.{name}", path.join(".")),
+            name: name.clone(),
+            is_everywhere: path.len() == 1,
+            entry: entry.clone(),
+        }));
+    }
+    Ok(found)
+}
+
+pub(super) fn without(client: Client, text: &str, paths: &[&str]) -> Result<String, ClientError> {
+    let root = root(text)?;
+    let mut text = text.to_owned();
+    for (path, servers) in maps(client, &root)? {
+        for name in servers.keys() {
+            if paths.contains(&format!("{}.{name}", path.join(".")).as_str()) {
+                let keys = [path.as_slice(), &[name.as_str()]].concat();
+                // All of a doubled key, or an older one would come to light.
+                while let Some(place) = member_at(&blanked(&text), &keys) {
+                    text = without_member(&text, place);
+                }
+            }
+        }
+    }
+    Ok(text)
 }
 
 pub(super) fn only_servers(client: Client, text: &str) -> Result<String, ClientError> {
@@ -114,10 +157,18 @@ pub(super) fn write(
     Ok(text)
 }
 
-/// The servers of a text that can be read; masked by whoever shows them.
+/// The servers of a text that can be read, those of single projects under the path of their map;
+/// masked by whoever shows them.
 pub(super) fn shown(client: Client, text: &str) -> Value {
     let root = root(text).unwrap_or_default();
-    root.get(servers_key(client)).cloned().unwrap_or_else(|| Value::Object(Map::new()))
+    let mut shown = Map::new();
+    for (path, servers) in maps(client, &root).unwrap_or_default() {
+        match path.len() {
+            1 => shown.extend(servers.clone()),
+            _ => drop(shown.insert(path.join("."), Value::Object(servers.clone()))),
+        }
+    }
+    Value::Object(shown)
 }
 
 fn put(text: &str, path: &[&str], value: &Value) -> String {

@@ -15,15 +15,17 @@ mod diff;
 mod entry;
 mod json;
 mod jsonc;
+mod places;
 mod plan;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
 pub use diff::DiffLine;
+pub use places::{Named, Places, Platform};
 pub use plan::{Applied, ApplyError, Plan, UndoError, backup_of, plan, undo};
 
 use crate::mcp_json::{Intake, LoadError, Problem};
@@ -58,25 +60,6 @@ impl Client {
             Self::Codex => "codex",
         }
     }
-
-    /// Where its configuration lies: the project's own first, if a project is meant.
-    pub fn files(self, places: &Places) -> Vec<PathBuf> {
-        let Places { home, project, platform } = places;
-        let app = |name: &str| match platform {
-            Platform::Linux => home.join(".config").join(name),
-            Platform::Mac => home.join("Library/Application Support").join(name),
-            Platform::Windows => home.join("AppData/Roaming").join(name),
-        };
-        let (of_project, of_user) = match self {
-            Self::ClaudeDesktop => (None, app("Claude").join("claude_desktop_config.json")),
-            Self::ClaudeCode => (Some(".mcp.json"), home.join(".claude.json")),
-            Self::Cursor => (Some(".cursor/mcp.json"), home.join(".cursor/mcp.json")),
-            Self::VsCode => (Some(".vscode/mcp.json"), app("Code").join("User/mcp.json")),
-            Self::Codex => (Some(".codex/config.toml"), home.join(".codex/config.toml")),
-        };
-        let of_project = project.as_ref().zip(of_project).map(|(project, file)| project.join(file));
-        of_project.into_iter().chain([of_user]).collect()
-    }
 }
 
 impl fmt::Display for Client {
@@ -95,41 +78,6 @@ impl FromStr for Client {
     fn from_str(text: &str) -> Result<Self, UnknownClient> {
         let is_it = |client: &Self| client.as_str() == text;
         Self::ALL.into_iter().find(is_it).ok_or_else(|| UnknownClient(text.chars().take(80).collect()))
-    }
-}
-
-/// Where to look for clients.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The person's folder.
-    pub home: PathBuf,
-    /// The project, where one is meant.
-    pub project: Option<PathBuf>,
-    /// The system that the paths are for.
-    pub platform: Platform,
-}
-
-/// A kind of system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Platform {
-    /// Linux and the like.
-    Linux,
-    /// macOS.
-    Mac,
-    /// Windows.
-    Windows,
-}
-
-impl Platform {
-    /// The one that this program runs on.
-    pub fn current() -> Self {
-        if cfg!(windows) {
-            Self::Windows
-        } else if cfg!(target_os = "macos") {
-            Self::Mac
-        } else {
-            Self::Linux
-        }
     }
 }
 
@@ -187,6 +135,52 @@ pub fn only_servers(client: Client, text: &str) -> Result<String, ClientError> {
     match client {
         Client::Codex => codex::only_servers(text),
         _ => json::only_servers(client, text),
+    }
+}
+
+/// A server as it stands in a client's configuration, in the client's own words.
+#[derive(Clone, PartialEq)]
+pub struct Found {
+    /// Where it stands, as [`read`] tells it, such as `mcpServers.files`.
+    pub path: String,
+    /// Its name there.
+    pub name: String,
+    /// Whether it is for all that the client does, and not for one project alone.
+    pub is_everywhere: bool,
+    /// What stands there.
+    pub entry: Map<String, Value>,
+}
+
+/// Without the entry, which holds secrets.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Found").field(&self.path).finish()
+    }
+}
+
+/// Every server of a client's configuration that is an object, as it is written.
+///
+/// # Errors
+/// As [`read`].
+pub fn found(client: Client, text: &str) -> Result<Vec<Found>, ClientError> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    match client {
+        Client::Codex => codex::found(text),
+        _ => json::found(client, text),
+    }
+}
+
+/// The configuration without the servers at these paths; nothing else of it changes.
+///
+/// # Errors
+/// As [`read`].
+pub fn without(client: Client, text: &str, paths: &[&str]) -> Result<String, ClientError> {
+    match client {
+        _ if paths.is_empty() => Ok(text.to_owned()),
+        Client::Codex => codex::without(text, paths),
+        _ => json::without(client, text, paths),
     }
 }
 

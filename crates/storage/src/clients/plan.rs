@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Client, ClientError, DiffLine, Written, codex, diff, exists, json, write};
+use super::{Client, ClientError, DiffLine, Written, codex, diff, exists, json, without, write};
 use crate::mcp_json::{
     Backup, LARGEST_OF_CLIENTS, LoadError, Problem, SaveError, read_up_to, replace_if, resolved,
 };
@@ -31,9 +31,7 @@ pub fn plan(
     file: &Path,
     entries: &[(String, Map<String, Value>)],
 ) -> Result<Plan, ClientError> {
-    let before = read_up_to(file, LARGEST_OF_CLIENTS)?;
-    let Written { text: after, problems } = write(client, before.as_deref(), entries)?;
-    Ok(Plan { client, file: file.to_owned(), before, after, problems })
+    Plan::of(client, file)?.with(entries)
 }
 
 /// What an export did.
@@ -63,6 +61,41 @@ pub enum ApplyError {
 }
 
 impl Plan {
+    /// The plan to leave a client's file, which need not exist, as it is.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the file cannot be read.
+    pub fn of(client: Client, file: &Path) -> Result<Self, ClientError> {
+        let before = read_up_to(file, LARGEST_OF_CLIENTS)?;
+        let after = before.clone().unwrap_or_default();
+        Ok(Self { client, file: file.to_owned(), before, after, problems: Vec::new() })
+    }
+
+    /// Also puts these servers into the file.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the text as a whole is unusable.
+    pub fn with(self, entries: &[(String, Map<String, Value>)]) -> Result<Self, ClientError> {
+        let existing = (self.before.is_some() || !self.after.is_empty()).then_some(self.after.as_str());
+        let Written { text: after, mut problems } = write(self.client, existing, entries)?;
+        problems.splice(0..0, self.problems);
+        Ok(Self { after, problems, ..self })
+    }
+
+    /// Also takes the servers at these paths out of the file; see [`found`](super::found).
+    ///
+    /// # Errors
+    /// [`ClientError`] when the text as a whole is unusable.
+    pub fn without(self, paths: &[&str]) -> Result<Self, ClientError> {
+        let after = without(self.client, &self.after, paths)?;
+        Ok(Self { after, ..self })
+    }
+
+    /// The text as it is; `None` when there is no file.
+    pub fn before(&self) -> Option<&str> {
+        self.before.as_deref()
+    }
+
     /// The file that would change.
     pub fn file(&self) -> &Path {
         &self.file
@@ -70,7 +103,7 @@ impl Plan {
 
     /// Whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
-        self.before.as_ref() == Some(&self.after)
+        self.before.as_deref().unwrap_or_default() == self.after
     }
 
     /// The whole text as it would be, with the secrets that the entries hold.

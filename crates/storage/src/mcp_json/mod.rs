@@ -55,7 +55,7 @@ pub(crate) use remote::{NamedTransport, inferred_transport, named_transport, nam
 pub(crate) use save::{Backup, LARGEST_OF_CLIENTS, read as read_file, read_up_to, replace_if, resolved};
 pub use save::{LoadError, SaveError};
 pub use server::{McpLaunch, McpServer, Settings};
-pub(crate) use splice::{applied, doubled_keys, put_edit, remove_edit, value_at};
+pub(crate) use splice::{applied, doubled_keys, member_at, put_edit, remove_edit, value_at};
 
 /// The largest text that is read, in bytes: far more than a person writes.
 pub const LARGEST: usize = 4 << 20;

@@ -68,6 +68,20 @@ pub(super) fn remove(text: &str, path: &[&str]) -> String {
 
 /// As [`remove`] for the first of a doubled key, but only says what would change.
 pub(crate) fn remove_edit(text: &str, path: &[&str]) -> Option<Edit> {
+    let (object, index) = found(text, path)?;
+    Some((place_of(&object, index), String::new()))
+}
+
+/// Where the member at a path stands, from its key to the end of its value; the first one of a
+/// doubled key.
+pub(crate) fn member_at(text: &str, path: &[&str]) -> Option<Range<usize>> {
+    let (object, index) = found(text, path)?;
+    let member = &object.members[index];
+    Some(member.start..member.value.end)
+}
+
+/// The object that holds the member at a path, and which of its members that is.
+fn found(text: &str, path: &[&str]) -> Option<(Object, usize)> {
     let mut object = object_at(text, first_byte(text));
     let (key, parents) = path.split_last().expect("a path has a key");
     for parent in parents {
@@ -75,7 +89,7 @@ pub(crate) fn remove_edit(text: &str, path: &[&str]) -> Option<Edit> {
         object = object_at(text, member.value.start);
     }
     let index = object.members.iter().position(|member| member.key == *key)?;
-    Some((place_of(&object, index), String::new()))
+    Some((object, index))
 }
 
 /// Puts a merge patch (RFC 7396) over the value at a path, which is `now`.
