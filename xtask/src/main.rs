@@ -12,6 +12,7 @@ mod debian;
 mod deny;
 mod keyring;
 mod layers;
+mod node;
 mod redis;
 mod run;
 mod setup;

