@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_orchestrator::Call;
+use dormouse_orchestrator::{AskError, Call, Called, Held, LeaseError, PassRequest, Passed};
 use dormouse_registry::{NoSuchTool, ToolRef};
 use dormouse_routing::Receipt;
-use dormouse_types::{Arguments, BackChannel, CallResult, Confidence, FeatureSource, Outcome, ToolKey};
+use dormouse_types::{
+    Arguments, BackChannel, CallResult, Confidence, FeatureSource, Outcome, Rounds, ServerKey, ToolKey,
+};
+use serde_json::{Map, Value};
 
 use crate::context::Context;
 use crate::error::CallError;
@@ -26,6 +29,38 @@ pub struct CallRequest {
     pub arguments: Arguments,
     /// The whole time that the caller gives, a wake included.
     pub deadline: Option<Duration>,
+}
+
+/// A call in MCP's own terms.
+#[derive(Debug, Clone)]
+pub struct RawCall {
+    /// The tool.
+    pub tool: ToolRef,
+    /// The parameters of `tools/call`; `name` is put in from the tool.
+    pub params: Map<String, Value>,
+    /// The whole time that the caller gives, a wake included; `None` is the server's own.
+    pub deadline: Option<Duration>,
+    /// What becomes of a result by which the server asks for more.
+    pub rounds: Rounds,
+}
+
+/// What a [`RawCall`] brought.
+#[derive(Debug, Clone)]
+pub struct RawAnswer {
+    /// The server.
+    pub server: ServerKey,
+    /// The result, exactly as it came.
+    pub result: Value,
+    /// How it ended: `ok` or `tool_error`.
+    pub outcome: Outcome,
+    /// From the request to the answer, a wake included.
+    pub duration: Duration,
+    /// Whether the server was woken for it.
+    pub woke: bool,
+    /// What was corrected in the arguments.
+    pub receipts: Vec<Receipt>,
+    /// Whether the server speaks 2026-07-28.
+    pub modern: bool,
 }
 
 /// What a call brought.
@@ -57,11 +92,11 @@ impl Context {
         request: CallRequest,
         back: Arc<dyn BackChannel>,
     ) -> Result<CallAnswer, CallError> {
-        let tool = self.find(&request).await?;
+        let tool = self.find_tool(&request.tool, request.server.as_deref(), request.deadline).await?;
         let (arguments, receipts) = self.repaired(&tool, request.arguments)?;
-        let call = Call { key: tool.key(), arguments, deadline: request.deadline };
+        let call = Call::new(tool.key(), arguments, request.deadline);
         let under_way = self.records().begin(self.scope(), &call.key);
-        let called = self.orchestrator().call(call, &back).await;
+        let called: Called = self.orchestrator().call(call, &back).await;
         let outcome = called.outcome();
         under_way.ended(&called);
         Ok(CallAnswer {
@@ -75,12 +110,80 @@ impl Context {
         })
     }
 
-    /// The tool of that name; waits for first contacts if it is not known yet.
-    async fn find(&self, request: &CallRequest) -> Result<ToolRef, NoSuchTool> {
-        let look =
-            || self.registry().snapshot().find_tool(self.scope(), &request.tool, request.server.as_deref());
+    /// Calls a tool with the parameters as they came, and gives the answer as it came.
+    ///
+    /// It is recorded, measured and limited like [`call`](Self::call), and its arguments are
+    /// repaired; those that cannot be are left to the server's judgement.
+    ///
+    /// # Errors
+    /// [`CallError`], whose outcome says whether the tool may have run.
+    pub async fn call_raw(&self, call: RawCall, back: Arc<dyn BackChannel>) -> Result<RawAnswer, CallError> {
+        let RawCall { tool, mut params, deadline, rounds } = call;
+        let receipts = match params.get_mut("arguments") {
+            Some(Value::Object(arguments)) => {
+                let came = std::mem::take(arguments);
+                let (repaired, receipts) = self.router().repair_or_keep(tool.tool(), came);
+                *arguments = repaired;
+                receipts
+            }
+            _ => Vec::new(),
+        };
+        let call = Call { key: tool.key(), params, deadline, rounds };
+        let under_way = self.records().begin(self.scope(), &call.key);
+        let called: Called<Value> = self.orchestrator().call(call, &back).await;
+        let outcome = called.outcome();
+        under_way.ended(&called);
+        Ok(RawAnswer {
+            server: called.key.server,
+            result: called.result?,
+            outcome,
+            duration: called.duration,
+            woke: called.woke,
+            receipts,
+            modern: called.lease.is_some_and(|lease| lease.is_modern()),
+        })
+    }
+
+    /// Makes any other request of a server, with the parameters as they came, and gives the answer
+    /// as it came. The server is woken if need be.
+    ///
+    /// # Errors
+    /// [`AskError`]
+    pub async fn pass(
+        &self,
+        server: &ServerKey,
+        request: PassRequest,
+        back: Arc<dyn BackChannel>,
+    ) -> Result<Passed, AskError> {
+        self.orchestrator().pass(server, &request, &back).await
+    }
+
+    /// Holds a server awake, for whoever listens to it.
+    ///
+    /// # Errors
+    /// [`LeaseError`]
+    pub async fn hold(&self, server: &ServerKey, back: Arc<dyn BackChannel>) -> Result<Held, LeaseError> {
+        self.orchestrator().hold(server, &back).await
+    }
+
+    /// The tool of that name; waits for first contacts if it is not known yet, at most as long as
+    /// the deadline says.
+    ///
+    /// # Errors
+    /// [`NoSuchTool`]
+    pub async fn find_tool(
+        &self,
+        name: &str,
+        server: Option<&str>,
+        deadline: Option<Duration>,
+    ) -> Result<ToolRef, NoSuchTool> {
+        let look = || self.registry().snapshot().find_tool(self.scope(), name, server);
+        // Those that are known cost no look at the contacts.
+        if let Ok(found) = look() {
+            return Ok(found);
+        }
         let mut contacts = self.orchestrator().first_contacts();
-        let deadline = tokio::time::Instant::now() + request.deadline.unwrap_or(FIRST_CONTACT);
+        let deadline = tokio::time::Instant::now() + deadline.unwrap_or(FIRST_CONTACT);
         let mut version = self.registry().version();
         loop {
             match look() {

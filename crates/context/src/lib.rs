@@ -34,7 +34,7 @@ mod transfer;
 mod wait;
 
 pub use alert::{AlertError, NewAlert};
-pub use call::{CallAnswer, CallRequest};
+pub use call::{CallAnswer, CallRequest, RawAnswer, RawCall};
 pub use change::{AddFault, AddReport, AgentSummary, ChangeError, NotAdded};
 pub use context::{Context, Parts, Wake};
 pub use error::{CallError, ConversationError, QueryError, WaitError};

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use dormouse_orchestrator::{Call, Lease, Orchestrator};
 use dormouse_routing::{Answer, Plan, Planned, PlannedCall, Question, Receipt, StepDone};
 use dormouse_types::{
-    Arguments, BackChannel, CallEvent, Message, NoBackChannel, Outcome, Role, ServerKey, SessionId,
-    Timestamp, ToolKey, chain,
+    Arguments, BackChannel, CallEvent, CallResult, Message, NoBackChannel, Outcome, Role, ServerKey,
+    SessionId, Timestamp, ToolKey, chain,
 };
 use futures::future::join_all;
 use tracing::{Instrument, info_span, warn};
@@ -224,7 +224,7 @@ impl Context {
         let server_name = self.shown(&key.server);
         let under_way = self.records().begin(self.scope(), &key);
         let called =
-            self.orchestrator().call(Call { key, arguments: arguments.clone(), deadline: None }, &back).await;
+            self.orchestrator().call::<CallResult>(Call::new(key, arguments.clone(), None), &back).await;
         under_way.ended(&called);
         let outcome = called.outcome();
         let text = match &called.result {

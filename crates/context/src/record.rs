@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dormouse_orchestrator::Called;
+use dormouse_orchestrator::{Called, Reply};
 use dormouse_storage::{Storage, StorageError, Table, Write};
 use dormouse_types::{Outcome, Scope, ServerKey, Timestamp, ToolKey, ToolName, chain};
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ pub(crate) struct UnderWay<'a> {
 }
 
 impl UnderWay<'_> {
-    pub(crate) fn ended(mut self, called: &Called) {
+    pub(crate) fn ended<R: Reply>(mut self, called: &Called<R>) {
         self.has_ended = true;
         self.records.add(self.caller, called);
     }
@@ -171,7 +171,7 @@ impl Records {
     }
 
     /// Takes the end of a call.
-    fn add(self: &Arc<Self>, caller: &Scope, called: &Called) {
+    fn add<R: Reply>(self: &Arc<Self>, caller: &Scope, called: &Called<R>) {
         let outcome = called.outcome();
         let error = match &called.result {
             Ok(result) if outcome == Outcome::ToolError => Some(cut(&result.text())),

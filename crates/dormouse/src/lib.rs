@@ -42,8 +42,8 @@ mod token;
 
 pub use builder::{HubBuilder, OpenError};
 pub use config::{
-    Config, ConfigError, Http, IdleSetting, Models, Never, Python, Redis, ServerSection, TimingConfig,
-    WantedSetting,
+    Config, ConfigError, Http, HubSection, IdleSetting, Models, Never, Python, Redis, ServerSection,
+    TimingConfig, WantedSetting,
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
 pub use lock::LockError;
@@ -56,16 +56,16 @@ pub use dormouse_context::LoginError;
 pub use dormouse_context::{
     AddFault, AddReport, AgentSummary, AlertError, CallAnswer, CallError, CallFilter, CallRecord,
     CallRequest, ChangeError, Context, ConversationError, Events, NewAlert, NoListener, NotAdded, Offered,
-    QueryAnswer, QueryError, QueryEvent, QueryListener, QueryRequest, ReadError, ServerInfo, ServerStats,
-    Stats, Step, SupervisionError, ToolSettingError, ToolStats, WaitError,
+    QueryAnswer, QueryError, QueryEvent, QueryListener, QueryRequest, RawAnswer, RawCall, ReadError,
+    ServerInfo, ServerStats, Stats, Step, SupervisionError, ToolSettingError, ToolStats, WaitError,
 };
 pub use dormouse_context::{
     Export, ExportError, Fate, Import, ImportError, ImportReport, Imported, LeftOut, OnConflict,
 };
 pub use dormouse_orchestrator::{
-    AskError, CallError as RunError, Check, CheckError, Edit, EditError, EditKind, Finding, LeaseError,
-    OutOfRange, RefreshError, RegisterError, RemoveError, Reset, ShareError, StartFault, Supervision,
-    TuneError, WantError,
+    AskError, CallError as RunError, Check, CheckError, Edit, EditError, EditKind, Finding, Held, LeaseError,
+    OutOfRange, PassRequest, Passed, RefreshError, RegisterError, RemoveError, Reset, ShareError, StartFault,
+    Supervision, TuneError, WantError,
 };
 pub use dormouse_orchestrator::{SignIn, SignInFault, SignInState, SignInsKept};
 pub use dormouse_protocol::SignInError;

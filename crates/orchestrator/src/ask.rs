@@ -1,10 +1,12 @@
-//! Requests that are no calls of tools: reading a resource, getting a prompt.
+//! Requests that are no calls of tools: reading a resource, getting a prompt, any other that is
+//! passed through.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dormouse_protocol as protocol;
-use dormouse_types::{Arguments, BackChannel, NoBackChannel, ServerKey};
-use serde_json::Value;
+use dormouse_types::{Arguments, BackChannel, NoBackChannel, Rounds, ServerKey};
+use serde_json::{Map, Value};
 
 use crate::error::LeaseError;
 use crate::lease::Lease;
@@ -27,6 +29,30 @@ pub enum AskError {
     },
 }
 
+/// A request for a server, in MCP's own terms.
+#[derive(Debug, Clone)]
+pub struct PassRequest {
+    /// MCP's method, such as `completion/complete`.
+    pub method: String,
+    /// Its parameters, which go on whole.
+    pub params: Map<String, Value>,
+    /// The whole time that the caller gives, a wake included; `None` is the server's own.
+    pub deadline: Option<Duration>,
+    /// What becomes of a result by which the server asks for more.
+    pub rounds: Rounds,
+}
+
+/// What a server answered to a [`PassRequest`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Passed {
+    /// Exactly as it came.
+    pub result: Value,
+    /// Whether the server was woken for it.
+    pub woke: bool,
+    /// Whether the server speaks 2026-07-28.
+    pub modern: bool,
+}
+
 impl Orchestrator {
     /// Reads a resource of a server, waking it if need be; the answer is MCP's, untouched. The
     /// deadline is for all of it; `None` is the server's own.
@@ -39,8 +65,8 @@ impl Orchestrator {
         uri: &str,
         deadline: Option<Duration>,
     ) -> Result<Value, AskError> {
-        let (mut lease, left) = self.leased(server, deadline).await?;
-        lease.read_resource(uri, left).await.map_err(|source| wire(server, source))
+        let params = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
+        self.asked(server, "resources/read", params, deadline).await
     }
 
     /// Gets a prompt of a server, waking it if need be; the answer is MCP's, untouched. The
@@ -55,8 +81,39 @@ impl Orchestrator {
         arguments: &Arguments,
         deadline: Option<Duration>,
     ) -> Result<Value, AskError> {
-        let (mut lease, left) = self.leased(server, deadline).await?;
-        lease.get_prompt(name, arguments, left).await.map_err(|source| wire(server, source))
+        let arguments = Value::Object(arguments.clone());
+        let params =
+            Map::from_iter([("name".to_owned(), Value::from(name)), ("arguments".to_owned(), arguments)]);
+        self.asked(server, "prompts/get", params, deadline).await
+    }
+
+    async fn asked(
+        &self,
+        server: &ServerKey,
+        method: &str,
+        params: Map<String, Value>,
+        deadline: Option<Duration>,
+    ) -> Result<Value, AskError> {
+        let method = method.to_owned();
+        let request = PassRequest { method, params, deadline, rounds: Rounds::Driven };
+        let nobody: Arc<dyn BackChannel> = Arc::new(NoBackChannel);
+        Ok(self.pass(server, &request, &nobody).await?.result)
+    }
+
+    /// Makes any request of a server, waking it if need be. To cancel, drop the future.
+    ///
+    /// # Errors
+    /// [`AskError`]
+    pub async fn pass(
+        &self,
+        server: &ServerKey,
+        request: &PassRequest,
+        back: &Arc<dyn BackChannel>,
+    ) -> Result<Passed, AskError> {
+        let (mut lease, left) = self.leased(server, request.deadline, back).await?;
+        let result = lease.pass(&request.method, &request.params, left, request.rounds, back).await;
+        let result = result.map_err(|source| wire(server, source))?;
+        Ok(Passed { result, woke: lease.woke(), modern: lease.is_modern() })
     }
 
     /// A lease, and the time that is left for what it is wanted for.
@@ -64,15 +121,15 @@ impl Orchestrator {
         &self,
         server: &ServerKey,
         deadline: Option<Duration>,
+        back: &Arc<dyn BackChannel>,
     ) -> Result<(Lease, Duration), LeaseError> {
         let began = Instant::now();
-        let back: std::sync::Arc<dyn BackChannel> = std::sync::Arc::new(NoBackChannel);
         let Some(deadline) = deadline else {
-            let lease = self.lease(server, &back).await?;
+            let lease = self.lease(server, back).await?;
             let left = lease.call_deadline();
             return Ok((lease, left));
         };
-        match tokio::time::timeout(deadline, self.lease(server, &back)).await {
+        match tokio::time::timeout(deadline, self.lease(server, back)).await {
             Ok(lease) => Ok((lease?, deadline.saturating_sub(began.elapsed()))),
             Err(_) => Err(LeaseError::Late { server: server.clone(), deadline }),
         }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use dormouse_protocol as protocol;
 use dormouse_types::{
-    Arguments, BackChannel, CallEnd, CallId, CallResult, Event, Outcome, ServerKey, ToolKey,
+    Arguments, BackChannel, CallEnd, CallId, CallResult, Event, Outcome, Rounds, ServerKey, ToolKey,
 };
+use serde_json::{Map, Value};
 
 use crate::error::{CallError, LeaseError};
 use crate::lease::Lease;
@@ -19,20 +20,77 @@ use crate::orchestrator::Orchestrator;
 pub struct Call {
     /// The tool.
     pub key: ToolKey,
-    /// Its arguments, already repaired and validated.
-    pub arguments: Arguments,
+    /// The parameters of `tools/call`, their arguments already repaired and validated. `name` is
+    /// put in from the key.
+    pub params: Map<String, Value>,
     /// The whole time that the caller gives, a wake included; `None` is the server's own deadline
     /// for the call, and its own for the wake.
     pub deadline: Option<Duration>,
+    /// What becomes of a result by which the server asks for more.
+    pub rounds: Rounds,
+}
+
+impl Call {
+    /// A call with arguments alone.
+    pub fn new(key: ToolKey, arguments: Arguments, deadline: Option<Duration>) -> Self {
+        let params = Map::from_iter([("arguments".to_owned(), Value::Object(arguments))]);
+        Self { key, params, deadline, rounds: Rounds::Driven }
+    }
+}
+
+/// In what form the result of a call is wanted.
+pub trait Reply: Sized {
+    /// Takes the result as it came.
+    ///
+    /// # Errors
+    /// It is no result of a call.
+    fn read(result: Value) -> Result<Self, protocol::CallError>;
+
+    /// How a call with this result ended.
+    fn outcome(&self) -> Outcome;
+
+    /// Its text.
+    fn text(&self) -> String;
+}
+
+/// Taken apart.
+impl Reply for CallResult {
+    fn read(result: Value) -> Result<Self, protocol::CallError> {
+        protocol::read_result(result)
+    }
+
+    fn outcome(&self) -> Outcome {
+        CallResult::outcome(self)
+    }
+
+    fn text(&self) -> String {
+        CallResult::text(self)
+    }
+}
+
+/// Exactly as it came, whatever it is.
+impl Reply for Value {
+    fn read(result: Value) -> Result<Self, protocol::CallError> {
+        Ok(result)
+    }
+
+    fn outcome(&self) -> Outcome {
+        let is_error = self.get("isError").and_then(Value::as_bool).unwrap_or_default();
+        if is_error { Outcome::ToolError } else { Outcome::Ok }
+    }
+
+    fn text(&self) -> String {
+        protocol::read_result(self.clone()).map(|result| result.text()).unwrap_or_default()
+    }
 }
 
 /// How a call went.
 #[derive(Debug)]
-pub struct Called {
+pub struct Called<R = CallResult> {
     /// The tool.
     pub key: ToolKey,
     /// What the server answered, or why it did not.
-    pub result: Result<CallResult, CallError>,
+    pub result: Result<R, CallError>,
     /// From the request to the answer, a wake included.
     pub duration: Duration,
     /// Whether the server was woken for it.
@@ -41,7 +99,7 @@ pub struct Called {
     pub lease: Option<Lease>,
 }
 
-impl Called {
+impl<R: Reply> Called<R> {
     /// How it ended.
     pub fn outcome(&self) -> Outcome {
         match &self.result {
@@ -94,8 +152,9 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 impl Orchestrator {
     /// Calls a tool, waking its server if need be. Never retried here: a tool that may have run
     /// is not run again. To cancel, drop the future.
-    pub async fn call(&self, call: Call, back: &Arc<dyn BackChannel>) -> Called {
+    pub async fn call<R: Reply>(&self, mut call: Call, back: &Arc<dyn BackChannel>) -> Called<R> {
         let began = Instant::now();
+        call.params.insert("name".to_owned(), Value::from(call.key.tool.as_str()));
         let mut under_way = UnderWay::begin(self, &call.key);
         let mut attempt = self.attempt(&call, began, back).await;
         // An idle process can end in the very moment of a call: nothing was sent, so nothing
@@ -107,6 +166,13 @@ impl Orchestrator {
             attempt = self.attempt(&call, began, back).await;
         }
         let (result, lease) = attempt;
+        let result = result.and_then(|result| {
+            R::read(result).map_err(|source| CallError::Wire {
+                server: call.key.server.clone(),
+                tool: call.key.tool.clone(),
+                source,
+            })
+        });
 
         let woke = lease.as_ref().is_some_and(Lease::woke);
         let duration = began.elapsed();
@@ -130,7 +196,7 @@ impl Orchestrator {
         call: &Call,
         began: Instant,
         back: &Arc<dyn BackChannel>,
-    ) -> (Result<CallResult, CallError>, Option<Lease>) {
+    ) -> (Result<Value, CallError>, Option<Lease>) {
         let ToolKey { server, tool } = &call.key;
         let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
         let turn = match self.turn(server, call.deadline.map(left)).await {
@@ -149,7 +215,7 @@ impl Orchestrator {
             Err(error) => return (Err(CallError::Lease(error)), None),
         };
         let deadline = call.deadline.map_or_else(|| lease.call_deadline(), left);
-        let result = lease.call(tool, &call.arguments, deadline, back).await;
+        let result = lease.pass("tools/call", &call.params, deadline, call.rounds, back).await;
         // Who keeps the lease keeps the server awake, and nobody from his turn.
         lease.rest();
         let wire = |source| CallError::Wire { server: server.clone(), tool: tool.clone(), source };

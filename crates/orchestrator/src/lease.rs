@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_protocol::{self as protocol, Connection};
-use dormouse_types::{Arguments, BackChannel, CallResult, Features, ServerKey, ToolName};
-use serde_json::Value;
+use dormouse_types::{Arguments, BackChannel, CallResult, Features, Rounds, ServerKey, ToolName};
+use serde_json::{Map, Value};
 
 use crate::instance::Instance;
 use crate::limits::Turn;
@@ -95,33 +95,37 @@ impl Lease {
         self.note(result)
     }
 
-    /// Reads a resource; the answer is MCP's, untouched.
+    /// Makes any request; parameters and answer are MCP's, untouched. Dropping the future cancels
+    /// it at the server.
     ///
     /// # Errors
     /// As [`call`](Self::call).
-    pub async fn read_resource(
+    pub async fn pass(
         &mut self,
-        uri: &str,
+        method: &str,
+        params: &Map<String, Value>,
         deadline: Duration,
+        rounds: Rounds,
+        back: &Arc<dyn BackChannel>,
     ) -> Result<Value, protocol::CallError> {
         let _turn = self.wait_for_turn(deadline).await?;
-        let result = self.connection.read_resource(uri, deadline).await;
+        let result = self.connection.pass(method, params, deadline, rounds, back).await;
         self.note(result)
     }
 
-    /// Gets a prompt; the answer is MCP's, untouched.
-    ///
-    /// # Errors
-    /// As [`call`](Self::call).
-    pub async fn get_prompt(
-        &mut self,
-        name: &str,
-        arguments: &Arguments,
-        deadline: Duration,
-    ) -> Result<Value, protocol::CallError> {
-        let _turn = self.wait_for_turn(deadline).await?;
-        let result = self.connection.get_prompt(name, arguments, deadline).await;
-        self.note(result)
+    /// Whether the server speaks 2026-07-28.
+    pub fn is_modern(&self) -> bool {
+        self.connection.is_modern()
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Returns when the server's process is gone, or is to go as soon as it is not leased any more:
+    /// it sleeps, is stopped, or a new version stands in its place.
+    pub(crate) async fn leaving(&self) {
+        self.instance.leaving(self.generation).await;
     }
 
     /// Remembers whether the server did its part.

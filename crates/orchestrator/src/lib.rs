@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod finding;
 mod folders;
+mod held;
 mod instance;
 mod inventory;
 mod lease;
@@ -46,8 +47,8 @@ mod tuning;
 mod welcome;
 mod wishes;
 
-pub use ask::AskError;
-pub use call::{Call, Called};
+pub use ask::{AskError, PassRequest, Passed};
+pub use call::{Call, Called, Reply};
 pub use dormouse_lifecycle::{OutOfRange, Supervision};
 pub use dormouse_protocol::Noise;
 pub use edit::{Edit, EditError, EditKind, Reset};
@@ -56,6 +57,7 @@ pub use error::{
     WantError,
 };
 pub use finding::Finding;
+pub use held::Held;
 pub use lease::Lease;
 pub use measure::Measures;
 pub use orchestrator::{Orchestrator, Parts};

@@ -27,7 +27,7 @@ mod tail;
 mod transport;
 mod wire;
 
-pub use connection::{Connection, ListFault, Offers};
+pub use connection::{Connection, ListFault, Offers, read_result};
 pub use direct::Direct;
 pub use error::{CallError, Phase, SignInError, StartError, StartFault};
 pub use keeper::{Keeper, KeeperError};

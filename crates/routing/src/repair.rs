@@ -152,19 +152,41 @@ impl Repairer {
         arguments: Arguments,
     ) -> Result<(Arguments, Vec<Receipt>), InvalidArguments> {
         let compiled = self.validators.of(&tool.input_schema);
-        let mut work = Work { compiled: &compiled, root: Value::Object(arguments), receipts: Vec::new() };
-        if !work.is_valid() {
-            work.unwrap();
-            work.fix("", &compiled.schema, 0);
-            let problems = compiled.problems(&work.root);
-            if !problems.is_empty() {
-                return Err(InvalidArguments { problems });
-            }
+        let root = Value::Object(arguments);
+        if compiled.is_valid(&root) {
+            return Ok((object(root), Vec::new()));
         }
-        match work.root {
-            Value::Object(arguments) => Ok((arguments, work.receipts)),
-            _ => unreachable!("the root stays an object"),
+        repaired(&compiled, root)
+    }
+
+    /// As [`repair`](Self::repair), for a caller whose server has the last word: arguments that
+    /// cannot be made valid come back as they are.
+    pub fn repair_or_keep(&self, tool: &Tool, arguments: Arguments) -> (Arguments, Vec<Receipt>) {
+        let compiled = self.validators.of(&tool.input_schema);
+        let root = Value::Object(arguments);
+        if compiled.is_valid(&root) {
+            return (object(root), Vec::new());
         }
+        repaired(&compiled, root.clone()).unwrap_or_else(|_| (object(root), Vec::new()))
+    }
+}
+
+fn repaired(compiled: &Compiled, root: Value) -> Result<(Arguments, Vec<Receipt>), InvalidArguments> {
+    let mut work = Work { compiled, root, receipts: Vec::new() };
+    work.unwrap();
+    work.fix("", &compiled.schema, 0);
+    let problems = compiled.problems(&work.root);
+    if problems.is_empty() {
+        Ok((object(work.root), work.receipts))
+    } else {
+        Err(InvalidArguments { problems })
+    }
+}
+
+fn object(root: Value) -> Arguments {
+    match root {
+        Value::Object(arguments) => arguments,
+        _ => unreachable!("the root stays an object"),
     }
 }
 
@@ -179,10 +201,6 @@ struct Work<'c> {
 const MAX_DEPTH: usize = 6;
 
 impl Work<'_> {
-    fn is_valid(&self) -> bool {
-        self.compiled.is_valid(&self.root)
-    }
-
     /// Whether something is wrong at a place or below it.
     fn is_wrong(&self, pointer: &str) -> bool {
         self.compiled.is_wrong_under(&self.root, pointer)

@@ -108,6 +108,11 @@ impl Router {
         self.repairer.repair(tool, arguments)
     }
 
+    /// As [`repair`](Self::repair), but what cannot be made valid comes back as it is.
+    pub fn repair_or_keep(&self, tool: &Tool, arguments: Arguments) -> (Arguments, Vec<Receipt>) {
+        self.repairer.repair_or_keep(tool, arguments)
+    }
+
     /// Decides what to do for a question. Never fails.
     pub async fn plan(&self, question: &Question<'_>) -> Planned {
         let unaided = decide(question.query, &question.candidates, &self.repairer, Zoned::now().datetime());

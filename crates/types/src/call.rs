@@ -153,6 +153,25 @@ pub enum PeerAnswer {
     Unsupported,
 }
 
+/// What becomes of a result by which a server of 2026-07-28 asks for more (`input_required`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rounds {
+    /// The caller is asked by [`BackChannel::ask`], and the request is made again with his answers.
+    #[default]
+    Driven,
+    /// It is a result like another.
+    Passed,
+}
+
+/// A notification of a server that belongs to no call, as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerNote {
+    /// MCP's method, such as `notifications/resources/updated`.
+    pub method: String,
+    /// Its parameters, untouched; `null` when there are none.
+    pub params: Value,
+}
+
 /// The way back from a running call to its caller.
 ///
 /// Every call carries one. To cancel a call, drop its future: the server is told.

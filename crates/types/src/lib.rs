@@ -24,7 +24,8 @@ mod server;
 mod status;
 
 pub use call::{
-    Arguments, BackChannel, CallEvent, CallResult, NoBackChannel, Outcome, PeerAnswer, PeerRequest,
+    Arguments, BackChannel, CallEvent, CallResult, NoBackChannel, Outcome, PeerAnswer, PeerRequest, Rounds,
+    ServerNote,
 };
 pub use chain::chain;
 pub use conversation::{Message, Role};

@@ -62,6 +62,16 @@ impl Instance {
         let _ = self.phases().wait_for(|_| is_gone()).await;
     }
 
+    /// Waits until a start has ended or is to end.
+    pub(crate) async fn leaving(&self, generation: u64) {
+        let is_leaving = || {
+            let cell = self.lock();
+            cell.generation != generation || !matches!(cell.life.phase, Phase::Running { .. })
+        };
+        // As above.
+        let _ = self.phases().wait_for(|_| is_leaving()).await;
+    }
+
     fn refused(&self, cell: &Cell, refusal: Refusal) -> LeaseError {
         let server = self.key.clone();
         match (refusal, &cell.fault) {

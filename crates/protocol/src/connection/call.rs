@@ -3,7 +3,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use dormouse_types::{Arguments, BackChannel, CallResult, Features, PeerAnswer, PeerRequest, ToolName};
+use dormouse_types::{
+    Arguments, BackChannel, CallResult, Features, PeerAnswer, PeerRequest, Rounds, ToolName,
+};
 use rmcp::model::{
     CancelledNotification, CancelledNotificationParam, ClientNotification, ClientRequest, CustomRequest,
     CustomResult, GetExtensions, RequestId, ServerResult,
@@ -39,21 +41,50 @@ impl Connection {
         let mut params = Map::with_capacity(2);
         params.insert("name".to_owned(), Value::from(tool.as_str()));
         params.insert("arguments".to_owned(), Value::Object(arguments.clone()));
+        self.pass("tools/call", &params, deadline, Rounds::Driven, back).await.and_then(read_result)
+    }
+
+    /// Makes any request, with the parameters as they are; the result as it came. Dropping the
+    /// future cancels it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn pass(
+        &self,
+        method: &str,
+        params: &Map<String, Value>,
+        deadline: Duration,
+        rounds: Rounds,
+        back: &Arc<dyn BackChannel>,
+    ) -> Result<Value, CallError> {
         let until = after(deadline);
-        for _ in 0..MOST_ROUNDS {
-            let asked = Some(Value::Object(params.clone()));
-            let result = self.inner.request("tools/call", asked, until, Some(Arc::clone(back))).await?;
-            if result.get("resultType").and_then(Value::as_str) != Some("input_required") {
-                return read_result(result);
-            }
+        let ask = |params: &Map<String, Value>| {
+            let params = Some(Value::Object(params.clone()));
+            self.inner.request(method, params, until, Some(Arc::clone(back)))
+        };
+        let mut result = ask(params).await?;
+        if rounds == Rounds::Passed || !wants_more(&result) {
+            return Ok(result);
+        }
+        let mut params = params.clone();
+        for _ in 1..MOST_ROUNDS {
             let answers = questions(&result, until, deadline, back).await?;
             params.insert("inputResponses".to_owned(), Value::Object(answers));
             match result.get("requestState") {
                 Some(state) => params.insert("requestState".to_owned(), state.clone()),
                 None => params.shift_remove("requestState"),
             };
+            result = ask(&params).await?;
+            if !wants_more(&result) {
+                return Ok(result);
+            }
         }
         Err(CallError::Unreadable { why: format!("it asked for more after {MOST_ROUNDS} rounds") })
+    }
+
+    /// Whether the server speaks 2026-07-28, where each request speaks for itself.
+    pub fn is_modern(&self) -> bool {
+        self.inner.sign_of_life == "server/discover"
     }
 
     /// Reads a resource; the result as it came.
@@ -111,14 +142,14 @@ impl Inner {
     /// Sends one request and waits for its answer.
     pub(super) async fn request(
         &self,
-        method: &'static str,
+        method: &str,
         params: Option<Value>,
         until: Instant,
         back: Option<Arc<dyn BackChannel>>,
     ) -> Result<Value, CallError> {
         let begun = Instant::now();
         let ticket = Ticket::new(back);
-        let mut request = ClientRequest::CustomRequest(CustomRequest::new(method, params));
+        let mut request = ClientRequest::CustomRequest(CustomRequest::new(method.to_owned(), params));
         request.extensions_mut().insert(Arc::clone(&ticket));
         let mut waiting = Waiting { peer: &self.peer, wire: &self.wire, ticket: &ticket, id: None };
         let exchange = async {
@@ -189,6 +220,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
+fn wants_more(result: &Value) -> bool {
+    result.get("resultType").and_then(Value::as_str) == Some("input_required")
+}
+
 /// Answers what a server of 2026-07-28 asks instead of a result: it has given the call up until it
 /// comes again, with the answers.
 async fn questions(
@@ -218,8 +253,12 @@ async fn questions(
     Ok(answers)
 }
 
-/// Takes a result apart without a second parse; what it does not name stays in `rest`.
-fn read_result(result: Value) -> Result<CallResult, CallError> {
+/// Takes the result of a call of a tool apart without a second parse; what it does not name stays
+/// in `rest`.
+///
+/// # Errors
+/// [`CallError::Unreadable`] when it is none.
+pub fn read_result(result: Value) -> Result<CallResult, CallError> {
     let Value::Object(mut rest) = result else {
         return Err(CallError::Unreadable { why: "the result is no object".to_owned() });
     };

@@ -10,6 +10,7 @@
 mod call;
 mod desk;
 mod lists;
+mod notes;
 mod open;
 #[cfg(feature = "remote")]
 mod open_url;
@@ -27,6 +28,7 @@ use crate::launch::{Exit, ExitHandle};
 use crate::tail::Tail;
 use crate::wire::{Noise, Wire};
 
+pub use self::call::read_result;
 pub use self::lists::ListFault;
 pub use self::open::Offers;
 

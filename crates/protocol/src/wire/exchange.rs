@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dormouse_types::CallEvent;
+use dormouse_types::{CallEvent, ServerNote};
 use rmcp::RoleClient;
 use rmcp::model::{
     CancelledNotification, CancelledNotificationParam, ClientRequest, CustomRequest, CustomResult, ErrorData,
@@ -12,11 +12,14 @@ use rmcp::model::{
 };
 use rmcp::service::RxJsonRpcMessage;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::flights::{Flights, Method, Ticket};
 use super::noise::NoiseLog;
 use crate::error::CallError;
+
+/// How many notes wait for who reads slowly.
+const NOTES: usize = 64;
 
 /// What the transport and the connection above it share.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Wire {
     pub(crate) noise: NoiseLog,
     /// Counts the announcements that a list has changed.
     pub(crate) list_changed: watch::Sender<u64>,
+    /// What the server says that belongs to no call.
+    pub(crate) notes: broadcast::Sender<Arc<ServerNote>>,
     /// What the server answered to its greeting, member for member.
     pub(crate) greeting: Mutex<Option<Value>>,
 }
@@ -48,6 +53,7 @@ impl Wire {
             flights: Flights::default(),
             noise: NoiseLog::default(),
             list_changed: watch::Sender::new(0),
+            notes: broadcast::Sender::new(NOTES),
             greeting: Mutex::new(None),
         })
     }
@@ -160,17 +166,6 @@ impl Wire {
                 ticket.back()?.notify(progress(&params)?);
                 None
             }
-            "notifications/message" => {
-                let listeners = match stream {
-                    // It names no request: every caller of the moment gets it.
-                    Stream::Shared => self.flights.callers(),
-                    Stream::Answering(ticket) => ticket.into_iter().cloned().collect(),
-                };
-                for back in listeners.iter().filter_map(|ticket| ticket.back()) {
-                    back.notify(log(&params));
-                }
-                None
-            }
             "notifications/tools/list_changed"
             | "notifications/resources/list_changed"
             | "notifications/prompts/list_changed" => {
@@ -185,7 +180,38 @@ impl Wire {
                     ServerNotification::CancelledNotification(CancelledNotification::new(params));
                 Some(JsonRpcMessage::notification(notification))
             }
-            _ => None,
+            _ => {
+                self.tell(method, params, stream);
+                None
+            }
+        }
+    }
+
+    /// Tells those whom a notification concerns: the call on whose stream it came, on the stream
+    /// for everything every caller of the moment; else whoever listens to the server.
+    fn tell(&self, method: &str, params: Value, stream: Stream<'_>) {
+        let callers = match stream {
+            // These are of no call by their meaning.
+            _ if method == "notifications/resources/updated" => Vec::new(),
+            Stream::Shared
+                if matches!(method, "notifications/tasks/status" | "notifications/elicitation/complete") =>
+            {
+                Vec::new()
+            }
+            Stream::Shared => self.flights.callers(),
+            Stream::Answering(ticket) => ticket.into_iter().cloned().collect(),
+        };
+        let mut backs = callers.iter().filter_map(|ticket| ticket.back()).peekable();
+        if backs.peek().is_none() {
+            // Fails when nobody listens.
+            let _ = self.notes.send(Arc::new(ServerNote { method: method.to_owned(), params }));
+            return;
+        }
+        for back in backs {
+            back.notify(match method {
+                "notifications/message" => log(&params),
+                _ => CallEvent::Other { method: method.to_owned(), params: params.clone() },
+            });
         }
     }
 
