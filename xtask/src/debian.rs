@@ -59,15 +59,33 @@ pub(crate) fn unpacked_program(folder: &Path, name: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Some packages still have their libraries in `/lib`.
-fn libraries(folder: &Path) -> Vec<PathBuf> {
+/// Some packages still have their libraries in `/lib`; some libraries have a folder for their own.
+pub(crate) fn libraries(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for place in ["usr/lib", "lib"].map(|place| folder.join(place)) {
-        let Ok(entries) = fs::read_dir(&place) else { continue };
-        found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
-        found.push(place);
+        for one in folders(&place) {
+            found.extend(folders(&one).into_iter().filter(|inner| holds_libraries(inner)));
+            found.push(one);
+        }
+        if place.is_dir() {
+            found.push(place);
+        }
     }
     found
+}
+
+fn folders(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect()
+}
+
+fn holds_libraries(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("lib") && name.contains(".so")
+    })
 }
 
 /// Downloads what these packages need here and unpacks it. An interruption leaves no folder.
@@ -177,7 +195,18 @@ Conf gnome-keyring (42.1-1+b2 Debian:12.15/oldstable [amd64])
             fs::create_dir_all(folder.path().join(place)).unwrap();
         }
         fs::write(folder.path().join("usr/lib/file"), "").unwrap();
-        let found = ["usr/lib/x86_64-linux-gnu", "usr/lib", "lib/x86_64-linux-gnu", "lib"];
+        for (place, file) in [("pulseaudio", "libpulsecommon-16.1.so"), ("pkcs11", "keyring.so")] {
+            let place = folder.path().join("usr/lib/x86_64-linux-gnu").join(place);
+            fs::create_dir(&place).unwrap();
+            fs::write(place.join(file), "").unwrap();
+        }
+        let found = [
+            "usr/lib/x86_64-linux-gnu/pulseaudio",
+            "usr/lib/x86_64-linux-gnu",
+            "usr/lib",
+            "lib/x86_64-linux-gnu",
+            "lib",
+        ];
         assert_eq!(libraries(folder.path()), found.map(|place| folder.path().join(place)));
         assert!(libraries(&folder.path().join("none")).is_empty());
     }

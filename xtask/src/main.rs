@@ -8,6 +8,7 @@
 
 mod bench;
 mod check;
+mod chromium;
 mod debian;
 mod deny;
 mod keyring;

@@ -46,6 +46,7 @@ pub(crate) fn run_all(target: &Path) -> Result<()> {
     need_venv(&python)?;
     crate::redis::need_redis(target)?;
     crate::keyring::need_keyring(target)?;
+    crate::chromium::need_chromium(target)?;
     let folder = |name: &str| target.join("test-envs").join(name);
     let (of_npm, of_python): (Vec<_>, Vec<_>) = envs.iter().partition(|(_, env)| env.npm.is_some());
     two_at_a_time(&of_python, |name, env| make(name, env, &python, &folder(name)))?;

@@ -46,14 +46,34 @@ impl Unpacked {
         command
     }
 
-    /// Some packages still have their libraries in `/lib`.
-    fn libraries(&self) -> Vec<PathBuf> {
+    /// The folders of libraries that were unpacked.
+    ///
+    /// Some packages still have their libraries in `/lib`; some libraries have a folder for their own.
+    pub fn libraries(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for place in ["usr/lib", "lib"].map(|place| self.folder.join(place)) {
-            let Ok(entries) = std::fs::read_dir(&place) else { continue };
-            found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
-            found.push(place);
+            for one in folders(&place) {
+                found.extend(folders(&one).into_iter().filter(|inner| holds_libraries(inner)));
+                found.push(one);
+            }
+            if place.is_dir() {
+                found.push(place);
+            }
         }
         found
     }
+}
+
+fn folders(place: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(place).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect()
+}
+
+fn holds_libraries(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("lib") && name.contains(".so")
+    })
 }
