@@ -1,0 +1,57 @@
+//! The lists, from memory.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::caller::Caller;
+use crate::endpoint::Endpoint;
+use crate::message::{Fault, Request};
+
+/// How long a list may be kept by a client. Who listens hears of changes sooner.
+pub(super) const TTL_MS: u64 = 60_000;
+/// Lists are those of one context.
+pub(super) const SCOPE: &str = "private";
+/// How long a list waits for servers that are contacted for the first time ever: many clients
+/// list once, and ignore what comes later.
+const FIRST_CONTACT: Duration = Duration::from_secs(5);
+
+pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request) -> Result<Value, Fault> {
+    first_contacts(endpoint).await;
+    let lists = endpoint.lists();
+    let (member, list) = match request.method.as_str() {
+        "tools/list" => ("tools", &lists.tools),
+        "resources/list" => ("resources", &lists.resources),
+        "resources/templates/list" => ("resourceTemplates", &lists.templates),
+        _ => ("prompts", &lists.prompts),
+    };
+    let cursor = match request.params.get("cursor") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(cursor)) => Some(cursor.as_str()),
+        Some(_) => return Err(Fault::invalid("`cursor` must be a text")),
+    };
+    let Some((page, next)) = list.page(cursor) else {
+        return Err(Fault::invalid("`cursor` is none of this list"));
+    };
+    let mut result = Map::with_capacity(5);
+    result.insert(member.to_owned(), Value::Array(page));
+    if let Some(next) = next {
+        result.insert("nextCursor".to_owned(), Value::String(next));
+    }
+    if caller.is_stateless() {
+        result.insert("resultType".to_owned(), Value::from("complete"));
+        result.insert("ttlMs".to_owned(), Value::from(TTL_MS));
+        result.insert("cacheScope".to_owned(), Value::from(SCOPE));
+    }
+    Ok(Value::Object(result))
+}
+
+/// Waits until the servers of this endpoint's context are known that never were before.
+async fn first_contacts(endpoint: &Endpoint) {
+    let mut contacts = endpoint.context().orchestrator().first_contacts();
+    if *contacts.borrow_and_update() > 0 {
+        let known = contacts.wait_for(|count| *count == 0);
+        // The list shows what is known by then.
+        let _ = tokio::time::timeout(FIRST_CONTACT, known).await;
+    }
+}

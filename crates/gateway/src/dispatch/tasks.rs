@@ -1,0 +1,78 @@
+//! The methods on tasks, each passed to the task's own server.
+
+use std::sync::Arc;
+
+use dormouse::{NoBackChannel, ServerKey};
+use serde_json::{Value, json};
+
+use super::calls::passed;
+use crate::caller::Caller;
+use crate::endpoint::Endpoint;
+use crate::message::{Fault, Request};
+use crate::tasks::is_begun;
+
+/// Takes up the task that a call has begun, if it has.
+pub(super) async fn begun(endpoint: &Endpoint, server: &ServerKey, result: &mut Value) -> Result<(), Fault> {
+    if !is_begun(result) {
+        return Ok(());
+    }
+    // It is awake: the call has just ended.
+    let held = endpoint.context().hold(server, Arc::new(NoBackChannel)).await.ok();
+    endpoint.gateway().tasks().begin(endpoint.scope(), server, held, result)
+}
+
+/// Answers `tasks/get`, `tasks/result`, `tasks/cancel`, `tasks/update` and `tasks/list`.
+pub(super) async fn answer(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    mut request: Request,
+) -> Result<Value, Fault> {
+    let tasks = endpoint.gateway().tasks();
+    if request.method == "tasks/list" {
+        return list(endpoint, caller, request).await;
+    }
+    let Some(name) = request.params.get("taskId").and_then(Value::as_str).map(str::to_owned) else {
+        return Err(Fault::invalid("`taskId` must be a text"));
+    };
+    let task = tasks.find(endpoint.scope(), &name)?;
+    request.params.insert("taskId".to_owned(), Value::from(task.own.as_str()));
+    let is_result = request.method == "tasks/result";
+    let mut result = passed(endpoint, caller, request, task.server).await?;
+    if is_result {
+        rename_related(&mut result, &name);
+    } else {
+        tasks.seen(&name, &mut result);
+    }
+    Ok(result)
+}
+
+/// The tasks that were begun here, as their servers tell of them now.
+async fn list(endpoint: &Endpoint, caller: &Caller, request: Request) -> Result<Value, Fault> {
+    let tasks = endpoint.gateway().tasks();
+    let mut all = Vec::new();
+    for (name, task) in tasks.of(endpoint.scope()) {
+        if endpoint.only().is_some_and(|only| *only != task.server) {
+            continue;
+        }
+        let mut asked = request.clone();
+        asked.method = "tasks/get".to_owned();
+        asked.params = match json!({ "taskId": task.own }) {
+            Value::Object(params) => params,
+            _ => continue,
+        };
+        // What its server has forgotten is none any more.
+        if let Ok(mut said) = passed(endpoint, caller, asked, task.server).await {
+            tasks.seen(&name, &mut said);
+            all.push(said);
+        }
+    }
+    Ok(json!({ "tasks": all }))
+}
+
+/// The result of a task names it in its `_meta`.
+fn rename_related(result: &mut Value, name: &str) {
+    let related = result.pointer_mut("/_meta/io.modelcontextprotocol~1related-task/taskId");
+    if let Some(related) = related {
+        *related = Value::from(name);
+    }
+}

@@ -1,0 +1,101 @@
+//! What all endpoints of one hub share.
+
+use std::sync::Arc;
+
+use dormouse::{Context, Hub};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalogue::Catalogues;
+use crate::changes::Changes;
+use crate::endpoint::{Endpoint, NoSuchEndpoint};
+use crate::http::Keep;
+use crate::mode::Mode;
+use crate::parked::Parked;
+use crate::session::Sessions;
+use crate::tasks::Tasks;
+use crate::watch::Watches;
+
+/// The hub as an MCP server. Cheap to clone; one for each hub.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sessions: Sessions,
+    catalogues: Catalogues,
+    changes: Changes,
+    parked: Parked,
+    tasks: Tasks,
+    watches: Watches,
+    keep: Arc<Keep>,
+    ending: CancellationToken,
+}
+
+impl Gateway {
+    /// The gateway of a hub.
+    pub fn new(hub: &Hub) -> Self {
+        let shared = Shared {
+            sessions: Sessions::new(hub.storage().clone()),
+            catalogues: Catalogues::default(),
+            changes: Changes::default(),
+            parked: Parked::default(),
+            tasks: Tasks::default(),
+            watches: Watches::default(),
+            keep: Arc::default(),
+            ending: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A context in a mode.
+    ///
+    /// # Errors
+    /// [`NoSuchEndpoint`] when the one server of [`Mode::Single`] is not known in the context.
+    pub fn endpoint(&self, context: Context, mode: Mode) -> Result<Endpoint, NoSuchEndpoint> {
+        Endpoint::new(self.clone(), context, mode)
+    }
+
+    /// Ends every stream and everything that waits for a client; requests under way are not hurt.
+    pub fn end(&self) {
+        self.shared.ending.cancel();
+        self.shared.parked.clear();
+        self.shared.watches.clear();
+        self.shared.tasks.clear();
+    }
+
+    /// Cancelled by [`end`](Self::end).
+    pub fn ending(&self) -> &CancellationToken {
+        &self.shared.ending
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    pub(crate) fn catalogues(&self) -> &Catalogues {
+        &self.shared.catalogues
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.shared.changes
+    }
+
+    pub(crate) fn parked(&self) -> &Parked {
+        &self.shared.parked
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.shared.tasks
+    }
+
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.shared.watches
+    }
+
+    /// What all streams over HTTP hold.
+    pub(crate) fn keep(&self) -> &Arc<Keep> {
+        &self.shared.keep
+    }
+}

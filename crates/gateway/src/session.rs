@@ -1,0 +1,508 @@
+//! Sessions of clients up to 2025-11-25: in memory while they are used, in storage for longer.
+//!
+//! What is stored is what the client said when it greeted, its log level and its subscriptions: a
+//! hub that is started anew, or another one on the same Redis, goes on with it. What was under way
+//! at that moment is lost with the process that did it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dormouse::{Scope, Storage, StorageError, Table, Timestamp, Write, chain};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::caller::{Nowhere, Outlet};
+use crate::catalogue::Digests;
+use crate::http::Streams;
+use crate::message::{Fault, INTERNAL_ERROR, Id, notification, request};
+use crate::mode::Mode;
+use crate::revision::Revision;
+
+/// How long a session that nobody uses stays in memory.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+/// How long a session that nobody uses stays in storage.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often what is too old is looked for, while sessions begin.
+const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP_STORED: Duration = Duration::from_secs(60 * 60);
+/// The longest that a client may say of itself when it greets.
+const LONGEST_GREETING: usize = 64 << 10;
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: String,
+    scope: Scope,
+    mode: Mode,
+    revision: Revision,
+    capabilities: Arc<Value>,
+    client_info: Value,
+    state: Mutex<State>,
+    /// Its streams over HTTP.
+    streams: Arc<Streams>,
+    /// Our requests to the client are numbered.
+    next: AtomicI64,
+    /// Seconds since `begun` at which it was last used.
+    used: AtomicU64,
+    begun: Instant,
+    /// Cancelled when the client ends it.
+    over: CancellationToken,
+    storage: Arc<dyn Storage>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Where messages go that belong to no request.
+    outlet: Arc<dyn Outlet>,
+    log_level: Option<String>,
+    /// The addresses that it wants to hear of, as it knows them.
+    subscriptions: BTreeSet<String>,
+    /// What the lists read like of which it knows.
+    seen: Option<Digests>,
+    /// Requests of the client under way.
+    running: HashMap<Id, CancellationToken>,
+    /// Our requests to the client.
+    asked: HashMap<Id, oneshot::Sender<Result<Value, Fault>>>,
+}
+
+/// A session as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    scope: Scope,
+    mode: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    revision: String,
+    capabilities: Value,
+    client_info: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log_level: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    subscriptions: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Digests>,
+    used_at: Timestamp,
+}
+
+impl Session {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    pub(crate) fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub(crate) fn capabilities(&self) -> &Arc<Value> {
+        &self.capabilities
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
+    pub(crate) fn log_level(&self) -> Option<String> {
+        self.state().log_level.clone()
+    }
+
+    /// Sets where messages go that belong to no request; `None`: nowhere, for the moment.
+    pub(crate) fn set_outlet(&self, outlet: Option<Arc<dyn Outlet>>) {
+        self.state().outlet = outlet.unwrap_or_else(|| Arc::new(Nowhere));
+    }
+
+    /// Where messages go that belong to no request.
+    pub(crate) fn outlet(&self) -> Arc<dyn Outlet> {
+        Arc::clone(&self.state().outlet)
+    }
+
+    /// Tells the client something that belongs to no request.
+    pub(crate) fn tell(&self, method: &str, params: Value) -> bool {
+        self.outlet().send(notification(method, params))
+    }
+
+    /// Resolves when the client has ended it.
+    pub(crate) fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        self.used.store(self.begun.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> Duration {
+        let used = Duration::from_secs(self.used.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(used)
+    }
+
+    /// Notes a request of the client, which [`cancel`](Self::cancel) can end. `None`: one of that
+    /// id is under way.
+    pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> Option<Running> {
+        let cancelled = CancellationToken::new();
+        let mut state = self.state();
+        if state.running.contains_key(id) {
+            return None;
+        }
+        state.running.insert(id.clone(), cancelled.clone());
+        Some(Running { session: Arc::clone(self), id: id.clone(), cancelled })
+    }
+
+    /// Cancels a request of the client; one that is not under way is none any more.
+    pub(crate) fn cancel(&self, id: &Id) {
+        let token = self.state().running.get(id).cloned();
+        if let Some(token) = token {
+            token.cancel();
+        }
+    }
+
+    /// Delivers the client's answer to a request of ours; an unexpected one is dropped.
+    pub(crate) fn answered(&self, id: &Id, answer: Result<Value, Fault>) {
+        let waiting = self.state().asked.remove(id);
+        match waiting {
+            // Fails when nobody waits any more.
+            Some(waiting) => drop(waiting.send(answer)),
+            None => debug!(?id, "a client answered what was not asked"),
+        }
+    }
+
+    /// Asks the client something on the way of one of its own requests. Dropping the future takes
+    /// the question back.
+    pub(crate) async fn ask(
+        &self,
+        outlet: &Arc<dyn Outlet>,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, Fault> {
+        let id = Id::Number(self.next.fetch_add(1, Ordering::Relaxed).into());
+        let (send, receive) = oneshot::channel();
+        self.state().asked.insert(id.clone(), send);
+        let mut asking = Asking { session: self, outlet, id: Some(id.clone()) };
+        if !outlet.send(request(&id, method, params)) {
+            let _ = asking.id.take();
+            self.state().asked.remove(&id);
+            return Err(Fault::new(INTERNAL_ERROR, "the client is gone"));
+        }
+        let answer = tokio::select! {
+            answer = receive => answer,
+            () = self.over.cancelled() => return Err(Fault::new(INTERNAL_ERROR, "the client has ended its session")),
+        };
+        let _ = asking.id.take();
+        answer.unwrap_or_else(|_| Err(Fault::new(INTERNAL_ERROR, "the client is gone")))
+    }
+
+    /// Keeps the level of log messages that the client wants.
+    pub(crate) async fn set_log_level(&self, level: String) {
+        self.state().log_level = Some(level);
+        self.keep().await;
+    }
+
+    /// Notes that the client wants to hear of a resource; false if it does already.
+    pub(crate) async fn subscribe(&self, uri: &str) -> bool {
+        let fresh = self.state().subscriptions.insert(uri.to_owned());
+        if fresh {
+            self.keep().await;
+        }
+        fresh
+    }
+
+    /// Notes that it does not any more; false if it did not.
+    pub(crate) async fn unsubscribe(&self, uri: &str) -> bool {
+        let had = self.state().subscriptions.remove(uri);
+        if had {
+            self.keep().await;
+        }
+        had
+    }
+
+    pub(crate) fn subscriptions(&self) -> Vec<String> {
+        self.state().subscriptions.iter().cloned().collect()
+    }
+
+    /// What the lists read like of which it knows: those of now, unless it was told of others in an
+    /// earlier life of the hub.
+    pub(crate) fn seen_lists(&self, now: &Digests) -> Digests {
+        self.state().seen.get_or_insert_with(|| now.clone()).clone()
+    }
+
+    /// Keeps what the lists read like of which it was told now.
+    pub(crate) fn told_lists(self: Arc<Self>, now: Digests) {
+        self.state().seen = Some(now);
+        // Ends with one write.
+        tokio::spawn(async move { self.keep().await });
+    }
+
+    /// Stores it. A failure costs only what would outlive this hub.
+    async fn keep(&self) {
+        if let Err(error) = self.store().await {
+            warn!(error = chain(&error), "a session will not outlive this hub");
+        }
+    }
+
+    async fn store(&self) -> Result<(), StorageError> {
+        let record = {
+            let state = self.state();
+            Record {
+                scope: self.scope.clone(),
+                mode: self.mode.word().to_owned(),
+                server: match &self.mode {
+                    Mode::Single(server) => Some(server.clone()),
+                    Mode::All | Mode::Search => None,
+                },
+                revision: self.revision.as_str().to_owned(),
+                capabilities: (*self.capabilities).clone(),
+                client_info: self.client_info.clone(),
+                log_level: state.log_level.clone(),
+                subscriptions: state.subscriptions.clone(),
+                seen: state.seen.clone(),
+                used_at: Timestamp::now(),
+            }
+        };
+        let value =
+            serde_json::to_value(record).map_err(|error| StorageError::damaged(Table::Sessions, error))?;
+        self.storage.write(vec![Write::Put { table: Table::Sessions, key: self.id.clone(), value }]).await
+    }
+}
+
+/// A request of the client that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    session: Arc<Session>,
+    id: Id,
+    cancelled: CancellationToken,
+}
+
+impl Running {
+    pub(crate) async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.session.state().running.remove(&self.id);
+    }
+}
+
+/// A question to the client; dropped without an answer, it is taken back.
+struct Asking<'a> {
+    session: &'a Session,
+    outlet: &'a Arc<dyn Outlet>,
+    id: Option<Id>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.session.state().asked.remove(&id);
+            let params =
+                json!({ "requestId": id.to_value(), "reason": "the request that needed it is over" });
+            self.outlet.send(notification("notifications/cancelled", params));
+        }
+    }
+}
+
+/// The sessions of a hub.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    storage: Arc<dyn Storage>,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    sessions: HashMap<String, Arc<Session>>,
+    swept: Instant,
+    /// `None`: not yet in this life.
+    swept_stored: Option<Instant>,
+}
+
+impl Sessions {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        let live = Live { sessions: HashMap::new(), swept: Instant::now(), swept_stored: None };
+        Self { storage, live: Mutex::new(live) }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a session, under the name `id` or one that nobody can guess.
+    pub(crate) async fn begin(
+        &self,
+        id: Option<String>,
+        scope: Scope,
+        mode: Mode,
+        seen: Digests,
+        params: &serde_json::Map<String, Value>,
+    ) -> Result<Arc<Session>, Fault> {
+        let asked = params.get("protocolVersion").and_then(Value::as_str);
+        let Some(asked) = asked else { return Err(Fault::invalid("`protocolVersion` must be a text")) };
+        let capabilities = match params.get("capabilities") {
+            None | Some(Value::Null) => json!({}),
+            Some(it @ Value::Object(_)) => it.clone(),
+            Some(_) => return Err(Fault::invalid("`capabilities` must be an object")),
+        };
+        let client_info = params.get("clientInfo").cloned().unwrap_or(Value::Null);
+        if capabilities.to_string().len() + client_info.to_string().len() > LONGEST_GREETING {
+            return Err(Fault::invalid("the client says more of itself than is kept"));
+        }
+        let id = match id {
+            Some(id) => id,
+            None => fresh_id()?,
+        };
+        let session = self.made(id, scope, mode, Revision::for_greeting(asked), capabilities, client_info);
+        session.state().seen = Some(seen);
+        session.keep().await;
+        self.live().sessions.insert(session.id.clone(), Arc::clone(&session));
+        self.sweep().await;
+        Ok(session)
+    }
+
+    fn made(
+        &self,
+        id: String,
+        scope: Scope,
+        mode: Mode,
+        revision: Revision,
+        capabilities: Value,
+        client_info: Value,
+    ) -> Arc<Session> {
+        let state = State {
+            outlet: Arc::new(Nowhere),
+            log_level: None,
+            subscriptions: BTreeSet::new(),
+            seen: None,
+            running: HashMap::new(),
+            asked: HashMap::new(),
+        };
+        Arc::new(Session {
+            id,
+            scope,
+            mode,
+            revision,
+            capabilities: Arc::new(capabilities),
+            client_info,
+            state: Mutex::new(state),
+            streams: Arc::default(),
+            next: AtomicI64::new(1),
+            used: AtomicU64::new(0),
+            begun: Instant::now(),
+            over: CancellationToken::new(),
+            storage: Arc::clone(&self.storage),
+        })
+    }
+
+    /// A session by its name, from memory or storage; the second: whether it was taken up again.
+    pub(crate) async fn get(&self, id: &str) -> Result<Option<(Arc<Session>, bool)>, Fault> {
+        if let Some(session) = self.in_memory(id) {
+            return Ok(Some((session, false)));
+        }
+        let Some(value) = self.storage.get(Table::Sessions, id).await.map_err(unreadable)? else {
+            return Ok(None);
+        };
+        let record: Record = match serde_json::from_value(value) {
+            Ok(record) => record,
+            Err(error) => {
+                warn!(%error, "a stored session cannot be read and is left aside");
+                return Ok(None);
+            }
+        };
+        let (Ok(mode), Some(revision)) =
+            (Mode::of(Some(&record.mode), record.server.as_deref()), Revision::read(&record.revision))
+        else {
+            return Ok(None);
+        };
+        let session =
+            self.made(id.to_owned(), record.scope, mode, revision, record.capabilities, record.client_info);
+        {
+            let mut state = session.state();
+            state.log_level = record.log_level;
+            state.subscriptions = record.subscriptions;
+            state.seen = record.seen;
+        }
+        let mut live = self.live();
+        // Another request of it may have been faster.
+        let first = live.sessions.entry(id.to_owned()).or_insert_with(|| Arc::clone(&session));
+        let again = Arc::ptr_eq(first, &session);
+        Ok(Some((Arc::clone(first), again)))
+    }
+
+    fn in_memory(&self, id: &str) -> Option<Arc<Session>> {
+        let session = self.live().sessions.get(id).cloned()?;
+        session.touch();
+        Some(session)
+    }
+
+    /// Ends a session for good.
+    pub(crate) async fn end(&self, id: &str) -> Result<(), Fault> {
+        if let Some(session) = self.live().sessions.remove(id) {
+            session.over.cancel();
+        }
+        let write = Write::Delete { table: Table::Sessions, key: id.to_owned() };
+        self.storage.write(vec![write]).await.map_err(unreadable)
+    }
+
+    /// Forgets what nobody has used for long.
+    async fn sweep(&self) {
+        let now = Instant::now();
+        let stored = {
+            let mut live = self.live();
+            if now.duration_since(live.swept) > SWEEP {
+                live.swept = now;
+                // Who holds it still uses it: a stream, or a request under way.
+                live.sessions.retain(|_, session| Arc::strong_count(session) > 1 || session.idle() < IDLE);
+            }
+            let due = live.swept_stored.is_none_or(|swept| now.duration_since(swept) > SWEEP_STORED);
+            if due {
+                live.swept_stored = Some(now);
+            }
+            due
+        };
+        if stored && let Err(error) = self.sweep_stored().await {
+            debug!(error = chain(&error), "old sessions are still stored");
+        }
+    }
+
+    async fn sweep_stored(&self) -> Result<(), StorageError> {
+        let oldest = Timestamp::now() - KEPT;
+        let is_old = |value: &Value| {
+            let used =
+                value.get("used_at").and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
+            used.is_none_or(|used| used < oldest)
+        };
+        let all = self.storage.all(Table::Sessions).await?.into_iter();
+        let old: Vec<Write> = all
+            .filter(|(id, value)| is_old(value) && self.in_memory(id).is_none())
+            .map(|(key, _)| Write::Delete { table: Table::Sessions, key })
+            .collect();
+        if old.is_empty() { Ok(()) } else { self.storage.write(old).await }
+    }
+}
+
+fn unreadable(error: StorageError) -> Fault {
+    Fault::new(INTERNAL_ERROR, format!("sessions cannot be looked up: {}", chain(&error)))
+}
+
+/// A name that nobody can guess: 192 random bits.
+pub(crate) fn fresh_id() -> Result<String, Fault> {
+    use base64::Engine;
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|_| Fault::new(INTERNAL_ERROR, "the system gives no random bits"))?;
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}

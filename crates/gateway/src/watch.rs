@@ -1,0 +1,354 @@
+//! Who wants to hear when a resource changes.
+//!
+//! A server tells it only while it is awake and asked: as long as anybody watches a resource of it,
+//! its server is held. One task for each such server brings its news to all who watch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use dormouse::{Held, NoBackChannel, ServerKey, chain};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::changes::Listener;
+use crate::endpoint::Endpoint;
+use crate::message::{Fault, INTERNAL_ERROR, Params};
+use crate::session::Session;
+
+const UPDATED: &str = "notifications/resources/updated";
+/// How long until a server that was lost is tried again, doubled up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// All who watch.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    servers: Mutex<HashMap<ServerKey, Arc<Watched>>>,
+}
+
+/// One server of which something is watched.
+#[derive(Debug)]
+struct Watched {
+    state: Mutex<BTreeMap<String, Vec<Watcher>>>,
+    /// Tells the task that the addresses have changed, and who waits to hear that it was told.
+    changed: Notify,
+    waiting: Mutex<Vec<oneshot::Sender<Result<(), Fault>>>>,
+    over: CancellationToken,
+}
+
+/// One who watches.
+#[derive(Debug)]
+struct Watcher {
+    /// The address as he knows it.
+    shown: String,
+    who: Who,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    Session { id: String, session: Weak<Session> },
+    Listener(Arc<Listener>),
+}
+
+impl Who {
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Session { session, .. } => session.upgrade().is_none_or(|it| it.over().is_cancelled()),
+            Self::Listener(listener) => listener.gone.is_cancelled(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Session { id, .. }, Self::Session { id: other, .. }) => id == other,
+            (Self::Listener(it), Self::Listener(other)) => Arc::ptr_eq(it, other),
+            _ => false,
+        }
+    }
+
+    fn tell(&self, params: Value) {
+        match self {
+            Self::Session { session, .. } => {
+                if let Some(session) = session.upgrade() {
+                    session.tell(UPDATED, params);
+                }
+            }
+            Self::Listener(listener) => listener.tell(UPDATED, params),
+        }
+    }
+}
+
+/// Watches what a session wants to hear of.
+pub(crate) async fn subscribe(
+    endpoint: &Endpoint,
+    session: &Arc<Session>,
+    params: &Params,
+) -> Result<Value, Fault> {
+    let (server, own, shown) = named(endpoint, params)?;
+    let who = Who::Session { id: session.id().to_owned(), session: Arc::downgrade(session) };
+    endpoint.gateway().watches().add(endpoint, server, own, Watcher { shown: shown.clone(), who }).await?;
+    session.subscribe(&shown).await;
+    Ok(json!({}))
+}
+
+/// Ends that.
+pub(crate) async fn unsubscribe(
+    endpoint: &Endpoint,
+    session: &Arc<Session>,
+    params: &Params,
+) -> Result<Value, Fault> {
+    let (server, own, shown) = named(endpoint, params)?;
+    let who = Who::Session { id: session.id().to_owned(), session: Arc::downgrade(session) };
+    endpoint.gateway().watches().remove(&server, &own, &who);
+    session.unsubscribe(&shown).await;
+    Ok(json!({}))
+}
+
+fn named(endpoint: &Endpoint, params: &Params) -> Result<(ServerKey, String, String), Fault> {
+    let Some(uri) = params.get("uri").and_then(Value::as_str) else {
+        return Err(Fault::invalid("`uri` must be a text"));
+    };
+    let (server, own) = endpoint.resource(uri).map_err(Fault::invalid)?;
+    Ok((server, own, uri.to_owned()))
+}
+
+/// Watches again what a session wanted to hear of in an earlier life of the hub.
+pub(crate) fn resume(endpoint: &Endpoint, session: &Arc<Session>) {
+    let shown = session.subscriptions();
+    if shown.is_empty() {
+        return;
+    }
+    let (endpoint, session) = (endpoint.clone(), Arc::clone(session));
+    // Ends when each was tried once.
+    tokio::spawn(async move {
+        for shown in shown {
+            let Ok((server, own)) = endpoint.resource(&shown) else { continue };
+            let who = Who::Session { id: session.id().to_owned(), session: Arc::downgrade(&session) };
+            let watcher = Watcher { shown, who };
+            if let Err(fault) = endpoint.gateway().watches().add(&endpoint, server, own, watcher).await {
+                debug!(fault.message, "a resource of an earlier life is not watched any more");
+            }
+        }
+    });
+}
+
+/// Watches for a listener of the stateless life. What cannot be watched is left out; the addresses
+/// that are.
+pub(crate) async fn listen(endpoint: &Endpoint, listener: &Arc<Listener>, uris: Vec<String>) -> Vec<String> {
+    let mut watched = Vec::new();
+    for uri in uris {
+        let Ok((server, own)) = endpoint.resource(&uri) else { continue };
+        let watcher = Watcher { shown: uri.clone(), who: Who::Listener(Arc::clone(listener)) };
+        if endpoint.gateway().watches().add(endpoint, server, own, watcher).await.is_ok() {
+            watched.push(uri);
+        }
+    }
+    watched
+}
+
+impl Watches {
+    fn servers(&self) -> MutexGuard<'_, HashMap<ServerKey, Arc<Watched>>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets all servers go.
+    pub(crate) fn clear(&self) {
+        for (_, watched) in self.servers().drain() {
+            watched.over.cancel();
+        }
+    }
+
+    async fn add(
+        &self,
+        endpoint: &Endpoint,
+        server: ServerKey,
+        own: String,
+        watcher: Watcher,
+    ) -> Result<(), Fault> {
+        let who = watcher.who.clone();
+        let (told, hear) = oneshot::channel();
+        {
+            let mut servers = self.servers();
+            let watched = servers.entry(server.clone()).or_insert_with(|| {
+                let watched = Arc::new(Watched {
+                    state: Mutex::default(),
+                    changed: Notify::new(),
+                    waiting: Mutex::default(),
+                    over: CancellationToken::new(),
+                });
+                // Ends when nobody watches any more, or with the gateway.
+                tokio::spawn(look_after(endpoint.clone(), server.clone(), Arc::clone(&watched)));
+                watched
+            });
+            let mut state = watched.state();
+            let watchers = state.entry(own.clone()).or_default();
+            watchers.retain(|other| !other.who.is(&watcher.who));
+            watchers.push(watcher);
+            watched.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+            watched.changed.notify_one();
+        }
+        let outcome = hear.await.unwrap_or_else(|_| Err(Fault::new(INTERNAL_ERROR, "the hub is ending")));
+        if outcome.is_err() {
+            self.remove(&server, &own, &who);
+        }
+        outcome
+    }
+
+    fn remove(&self, server: &ServerKey, own: &str, who: &Who) {
+        let Some(watched) = self.servers().get(server).cloned() else { return };
+        let mut state = watched.state();
+        if let Some(watchers) = state.get_mut(own) {
+            watchers.retain(|other| !other.who.is(who));
+            if watchers.is_empty() {
+                state.remove(own);
+            }
+        }
+        watched.changed.notify_one();
+    }
+
+    /// A session has ended.
+    pub(crate) fn leave(&self, session: &str) {
+        self.leave_if(|who| matches!(who, Who::Session { id, .. } if id == session));
+    }
+
+    /// Forgets all that are gone.
+    pub(crate) fn tidy(&self) {
+        self.leave_if(Who::is_gone);
+    }
+
+    fn leave_if(&self, gone: impl Fn(&Who) -> bool) {
+        let servers: Vec<_> = self.servers().values().cloned().collect();
+        for watched in servers {
+            watched.state().retain(|_, watchers| {
+                watchers.retain(|watcher| !gone(&watcher.who));
+                !watchers.is_empty()
+            });
+            watched.changed.notify_one();
+        }
+    }
+
+    /// Takes a server out, unless somebody came meanwhile.
+    fn take_out(&self, server: &ServerKey, watched: &Arc<Watched>) -> bool {
+        let mut servers = self.servers();
+        if !watched.state().is_empty() {
+            return false;
+        }
+        if servers.get(server).is_some_and(|it| Arc::ptr_eq(it, watched)) {
+            servers.remove(server);
+        }
+        true
+    }
+}
+
+impl Watched {
+    fn state(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Watcher>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self, outcome: &Result<(), Fault>) {
+        for waiting in self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Fails when the client has left.
+            let _ = waiting.send(outcome.clone());
+        }
+    }
+
+    /// Tells all who watch an address.
+    fn news(&self, own: &str, params: &Value) {
+        let mut state = self.state();
+        // A server may tell of a part of what was asked for, such as a file in a folder.
+        let fits =
+            |watched: &str| watched == own || own.starts_with(&format!("{}/", watched.trim_end_matches('/')));
+        for (watched, watchers) in state.iter_mut() {
+            if !fits(watched) {
+                continue;
+            }
+            watchers.retain(|watcher| !watcher.who.is_gone());
+            for watcher in watchers {
+                let mut params = params.clone();
+                let shown = watcher.shown.strip_suffix(watched.as_str()).unwrap_or_default();
+                params["uri"] = Value::String(format!("{shown}{own}"));
+                watcher.who.tell(params);
+            }
+        }
+    }
+}
+
+/// Holds a server as long as anybody watches something of it.
+async fn look_after(endpoint: Endpoint, server: ServerKey, watched: Arc<Watched>) {
+    let gateway = endpoint.gateway().clone();
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        if watched.over.is_cancelled() || gateway.watches().take_out(&server, &watched) {
+            return;
+        }
+        match endpoint.context().hold(&server, Arc::new(NoBackChannel)).await {
+            Ok(held) => {
+                pause = SHORTEST_PAUSE;
+                follow(&held, &watched).await;
+            }
+            Err(error) => {
+                let words = format!("the server cannot be watched: {}", chain(&error));
+                watched.told(&Err(Fault::new(INTERNAL_ERROR, words)));
+                tokio::select! {
+                    () = watched.over.cancelled() => return,
+                    () = watched.changed.notified() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Brings the news of one start of a server, until it is gone or nobody watches.
+async fn follow(held: &Held, watched: &Watched) {
+    let mut news = held.updates();
+    let mut asked: Vec<String> = Vec::new();
+    loop {
+        let wanted: Vec<String> = watched.state().keys().cloned().collect();
+        if wanted.is_empty() {
+            break;
+        }
+        let mut outcome = Ok(());
+        for uri in wanted.iter().filter(|uri| !asked.contains(uri)) {
+            if let Err(error) = held.subscribe(uri).await {
+                outcome = Err(crate::dispatch::wire_fault(&error));
+            }
+        }
+        for uri in asked.iter().filter(|uri| !wanted.contains(uri)) {
+            let _ = held.unsubscribe(uri).await;
+        }
+        asked = wanted;
+        watched.told(&outcome);
+        tokio::select! {
+            () = watched.over.cancelled() => break,
+            () = watched.changed.notified() => {}
+            () = held.closed() => return,
+            () = until_lost(&mut news, watched) => return,
+        }
+    }
+    for uri in asked {
+        let _ = held.unsubscribe(&uri).await;
+    }
+}
+
+async fn until_lost(
+    news: &mut tokio::sync::broadcast::Receiver<Arc<dormouse::ServerNote>>,
+    watched: &Watched,
+) {
+    loop {
+        match news.recv().await {
+            Ok(note) if note.method == UPDATED => {
+                if let Some(uri) = note.params.get("uri").and_then(Value::as_str) {
+                    watched.news(uri, &note.params);
+                }
+            }
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
