@@ -1,10 +1,19 @@
-//! What benchmarks read of this process, and how they sum up.
+//! What benchmarks read of this process and of others, and how they sum up.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 /// The CPU time of this process so far, children left out.
 pub fn cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_of("self")
+}
+
+/// The CPU time of a process so far, children left out.
+///
+/// # Panics
+/// When it is gone.
+pub fn cpu_of(process: impl Display) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields: Vec<u64> = text
         .rsplit(')')
         .next()
@@ -18,14 +27,24 @@ pub fn cpu() -> Duration {
 
 /// The memory of this process that lies in RAM, in KiB.
 pub fn rss_kib() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    rss_kib_of("self")
+}
+
+/// The memory of a process that lies in RAM, in KiB; 0 when it is gone.
+pub fn rss_kib_of(process: impl Display) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
 /// The files that this process has open.
 pub fn open_files() -> usize {
-    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+    open_files_of("self")
+}
+
+/// The files that a process has open.
+pub fn open_files_of(process: impl Display) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
 }
 
 /// A quantile of values in order.
