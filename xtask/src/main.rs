@@ -9,6 +9,7 @@
 mod bench;
 mod check;
 mod chromium;
+mod conformance;
 mod debian;
 mod deny;
 mod keyring;
@@ -35,6 +36,8 @@ enum Task {
     Test,
     /// Runs everything that CI runs.
     Check(check::Options),
+    /// Runs the conformance suite: against a server of ours, through the hub, and as a client.
+    Conformance(conformance::Options),
     /// Runs benchmarks in release mode: all, or those named.
     Bench(bench::Options),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Test => test::run(),
         Task::Check(options) => check::run(&options),
+        Task::Conformance(options) => conformance::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match done {
