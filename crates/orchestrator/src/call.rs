@@ -166,13 +166,14 @@ impl Orchestrator {
             attempt = self.attempt(&call, began, back).await;
         }
         let (result, lease) = attempt;
-        let result = result.and_then(|result| {
-            R::read(result).map_err(|source| CallError::Wire {
-                server: call.key.server.clone(),
-                tool: call.key.tool.clone(),
-                source,
-            })
-        });
+        let unread = |source| {
+            let ToolKey { server, tool } = call.key.clone();
+            CallError::Wire { server, tool, source }
+        };
+        let result = match result {
+            Ok(result) => R::read(result).map_err(unread),
+            Err(error) => Err(error),
+        };
 
         let woke = lease.as_ref().is_some_and(Lease::woke);
         let duration = began.elapsed();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_protocol::{Address, Connection, Transport};
+use dormouse_protocol::{Address, Connection, Offers, Transport};
 use dormouse_types::{Env, Remote};
 
 use crate::error::StartFault;
@@ -29,5 +29,5 @@ pub(crate) async fn open(
     let headers = Env(headers.collect::<Result<_, StartFault>>()?);
     let address = Address { url: expanded(&remote.url)?, headers };
     ready();
-    Connection::open_by(&**transport, &address, deadline).await.map_err(StartFault::Start)
+    Connection::open_by(&**transport, &address, deadline, Offers::ALL).await.map_err(StartFault::Start)
 }

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dormouse_protocol::Connection;
-#[cfg(feature = "remote")]
-use dormouse_protocol::RemoteClient;
 #[cfg(feature = "oauth")]
 use dormouse_protocol::SignIns;
+#[cfg(feature = "remote")]
+use dormouse_protocol::{Offers, RemoteClient};
 use dormouse_types::{Remote, RemoteTransport, Scope};
 
 use crate::error::StartFault;
@@ -73,7 +73,7 @@ impl Remotes {
     ) -> Result<Connection, StartFault> {
         let endpoint = self.endpoint(owner, remote)?;
         ready();
-        let opened = Connection::open_url(&self.client, &endpoint, deadline).await;
+        let opened = Connection::open_url_with(&self.client, &endpoint, deadline, Offers::ALL).await;
         opened.map_err(StartFault::Start)
     }
 }

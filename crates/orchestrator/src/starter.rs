@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_protocol::{Connection, Environments, Launcher, Program, allowed_env};
+use dormouse_protocol::{Connection, Environments, Launcher, Offers, Program, allowed_env};
 use dormouse_storage::mcp_json::expand;
 use dormouse_types::{Launch, PrepareStep, PythonNeeds, RemoteTransport, ServerConfig, ServerKey};
 
@@ -82,7 +82,8 @@ impl Starter {
             }
         };
         report(PrepareStep::Ready);
-        Connection::open(&*self.launcher, &program, deadline).await.map_err(StartFault::Start)
+        let opened = Connection::open_with(&*self.launcher, &program, deadline, Offers::ALL).await;
+        opened.map_err(StartFault::Start)
     }
 
     /// The interpreter with all that the script needs, made if it is not there yet.

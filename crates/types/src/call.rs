@@ -193,6 +193,12 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
         NONE.clone()
     }
 
+    /// Whether the caller wants to hear how far the server is. A server that nobody asked to tell
+    /// it is not asked either.
+    fn wants_progress(&self) -> bool {
+        true
+    }
+
     /// The lowest level of a server's log that the caller wants, such as `info`; `None` wants no
     /// particular one.
     fn log_level(&self) -> Option<String> {
@@ -206,6 +212,10 @@ pub struct NoBackChannel;
 
 impl BackChannel for NoBackChannel {
     fn notify(&self, _event: CallEvent) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

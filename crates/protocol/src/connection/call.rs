@@ -1,23 +1,18 @@
 //! Requests to the server, each with a deadline and a way back.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use dormouse_types::{
     Arguments, BackChannel, CallResult, Features, PeerAnswer, PeerRequest, Rounds, ToolName,
 };
-use rmcp::model::{
-    CancelledNotification, CancelledNotificationParam, ClientNotification, ClientRequest, CustomRequest,
-    CustomResult, GetExtensions, RequestId, ServerResult,
-};
-use rmcp::service::PeerRequestOptions;
-use rmcp::{Peer, RoleClient, ServiceError};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{Connection, Inner, after};
 use crate::error::CallError;
-use crate::wire::{Ticket, Wire};
+use crate::wire::{Request, Ticket};
 
 /// How long a call whose server is gone waits to learn how it ended.
 const TO_LEARN_THE_EXIT: Duration = Duration::from_secs(1);
@@ -58,11 +53,8 @@ impl Connection {
         back: &Arc<dyn BackChannel>,
     ) -> Result<Value, CallError> {
         let until = after(deadline);
-        let ask = |params: &Map<String, Value>| {
-            let params = Some(Value::Object(params.clone()));
-            self.inner.request(method, params, until, Some(Arc::clone(back)))
-        };
-        let mut result = ask(params).await?;
+        self.inner.level(back, until).await?;
+        let mut result = self.inner.request(method, Some(params), until, Some(back)).await?;
         if rounds == Rounds::Passed || !wants_more(&result) {
             return Ok(result);
         }
@@ -74,7 +66,7 @@ impl Connection {
                 Some(state) => params.insert("requestState".to_owned(), state.clone()),
                 None => params.shift_remove("requestState"),
             };
-            result = ask(&params).await?;
+            result = self.inner.request(method, Some(&params), until, Some(back)).await?;
             if !wants_more(&result) {
                 return Ok(result);
             }
@@ -84,7 +76,7 @@ impl Connection {
 
     /// Whether the server speaks 2026-07-28, where each request speaks for itself.
     pub fn is_modern(&self) -> bool {
-        self.inner.sign_of_life == "server/discover"
+        self.inner.line.is_modern()
     }
 
     /// Reads a resource; the result as it came.
@@ -92,9 +84,8 @@ impl Connection {
     /// # Errors
     /// [`CallError`].
     pub async fn read_resource(&self, uri: &str, deadline: Duration) -> Result<Value, CallError> {
-        let params = json!({ "uri": uri });
-        let until = after(deadline);
-        self.inner.request("resources/read", Some(params), until, None).await
+        let params = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
+        self.inner.request("resources/read", Some(&params), after(deadline), None).await
     }
 
     /// Gets a prompt; the result as it came.
@@ -107,9 +98,10 @@ impl Connection {
         arguments: &Arguments,
         deadline: Duration,
     ) -> Result<Value, CallError> {
-        let params = json!({ "name": name, "arguments": arguments });
-        let until = after(deadline);
-        self.inner.request("prompts/get", Some(params), until, None).await
+        let arguments = Value::Object(arguments.clone());
+        let params =
+            Map::from_iter([("name".to_owned(), Value::from(name)), ("arguments".to_owned(), arguments)]);
+        self.inner.request("prompts/get", Some(&params), after(deadline), None).await
     }
 
     /// Asks the server for a sign of life, as its revision knows it: `ping`, or `server/discover`
@@ -118,7 +110,8 @@ impl Connection {
     /// # Errors
     /// [`CallError`] when no answer came.
     pub async fn ping(&self, deadline: Duration) -> Result<(), CallError> {
-        match self.inner.request(self.inner.sign_of_life, None, after(deadline), None).await {
+        let method = if self.is_modern() { "server/discover" } else { "ping" };
+        match self.inner.request(method, None, after(deadline), None).await {
             Ok(_) | Err(CallError::Refused { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -139,31 +132,33 @@ impl Connection {
 }
 
 impl Inner {
-    /// Sends one request and waits for its answer.
+    /// Sends one request and waits for its answer. Dropping the future takes it back.
     pub(super) async fn request(
         &self,
         method: &str,
-        params: Option<Value>,
+        params: Option<&Map<String, Value>>,
         until: Instant,
-        back: Option<Arc<dyn BackChannel>>,
+        back: Option<&Arc<dyn BackChannel>>,
     ) -> Result<Value, CallError> {
         let begun = Instant::now();
-        let ticket = Ticket::new(back);
-        let mut request = ClientRequest::CustomRequest(CustomRequest::new(method.to_owned(), params));
-        request.extensions_mut().insert(Arc::clone(&ticket));
-        let mut waiting = Waiting { peer: &self.peer, wire: &self.wire, ticket: &ticket, id: None };
-        let exchange = async {
-            let options = PeerRequestOptions::no_options();
-            let mut handle = self.peer.send_request_with_option(request, options).await?;
-            waiting.id = Some(handle.id.clone());
-            let answer = (&mut handle.rx).await;
-            waiting.id = None;
-            answer.map_err(|_| ServiceError::TransportClosed)?
+        let ticket = Ticket::new(back.cloned());
+        let Some((id, answered)) = self.wire.flights.depart(&ticket) else {
+            return Err(self.gone(&ticket).await);
         };
+        let waiting = Waiting { inner: self, ticket: &ticket, id };
+        let request = Request { id, method, params, back };
+        let exchange = self.line.exchange(&request, &ticket, answered);
         match tokio::time::timeout_at(until, exchange).await {
-            Ok(Ok(ServerResult::CustomResult(CustomResult(value)))) => Ok(value),
-            Ok(Ok(_)) => Err(CallError::Unreadable { why: "it is of another kind".to_owned() }),
-            Ok(Err(error)) => Err(self.failed(error, &ticket).await),
+            Ok(Some(answer)) => {
+                // What it was is known, so the server is told nothing.
+                self.wire.flights.forget(id);
+                answer
+            }
+            Ok(None) => {
+                self.wire.flights.forget(id);
+                drop(waiting);
+                Err(self.gone(&ticket).await)
+            }
             Err(_) => {
                 let sent = ticket.withdraw();
                 Err(CallError::TimedOut { after: until.saturating_duration_since(begun), sent })
@@ -171,15 +166,8 @@ impl Inner {
         }
     }
 
-    async fn failed(&self, error: ServiceError, ticket: &Ticket) -> CallError {
-        if let Some(fault) = ticket.take_fault() {
-            return fault;
-        }
-        if let ServiceError::McpError(error) = error {
-            let code = i64::from(error.code.0);
-            return CallError::Refused { code, message: error.message.into_owned(), data: error.data };
-        }
-        // The wire is closed.
+    /// Why there is no answer now that the wire has ended.
+    async fn gone(&self, ticket: &Ticket) -> CallError {
         if !ticket.withdraw() {
             return CallError::NotSent;
         }
@@ -191,31 +179,53 @@ impl Inner {
         let exit = tokio::time::timeout(TO_LEARN_THE_EXIT, gone).await.ok();
         CallError::Died { exit: exit.or(self.exit.seen()), stderr: self.tail.lines() }
     }
+
+    /// Tells a server of the older kind which log the caller wants, if it was told otherwise before.
+    async fn level(&self, back: &Arc<dyn BackChannel>, until: Instant) -> Result<(), CallError> {
+        if !self.wire.logs.load(Ordering::Relaxed) || self.line.is_modern() {
+            return Ok(());
+        }
+        let Some(level) = back.log_level() else { return Ok(()) };
+        let told = {
+            let mut told = self.wire.level.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = told.as_ref() == Some(&level);
+            if !known {
+                *told = Some(level.clone());
+            }
+            known
+        };
+        if told {
+            return Ok(());
+        }
+        let params = Map::from_iter([("level".to_owned(), Value::from(level))]);
+        match self.request("logging/setLevel", Some(&params), until, None).await {
+            // Then its log is as it is.
+            Ok(_) | Err(CallError::Refused { .. } | CallError::Unreadable { .. }) => Ok(()),
+            Err(error) => {
+                *self.wire.level.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                // Nothing of the call itself was sent.
+                Err(match error {
+                    CallError::TimedOut { after, .. } => CallError::TimedOut { after, sent: false },
+                    _ => CallError::NotSent,
+                })
+            }
+        }
+    }
 }
 
 /// A request that somebody waits for. Dropping it tells the wire and the server that nobody does.
 struct Waiting<'a> {
-    peer: &'a Peer<RoleClient>,
-    wire: &'a Wire,
+    inner: &'a Inner,
     ticket: &'a Ticket,
-    /// Its number, while its answer is still to come.
-    id: Option<RequestId>,
+    id: i64,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.ticket.end();
-        let Some(id) = self.id.take() else { return };
-        self.ticket.withdraw();
-        self.wire.flights.forget(&id);
-        let reason = Some("nobody waits for the answer any more".to_owned());
-        let cancelled = CancelledNotification::new(CancelledNotificationParam::new(Some(id), reason));
-        let notification = ClientNotification::CancelledNotification(cancelled);
-        let peer = self.peer.clone();
-        // Detached: it ends as soon as rmcp's loop has taken the notification, or has ended. A drop
-        // cannot wait. rmcp has to be told also of what was not sent, or it would wait for ever.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { peer.send_notification(notification).await });
+        let still_flying = self.inner.wire.flights.forget(self.id);
+        if self.ticket.withdraw() && still_flying {
+            self.inner.line.cancel(self.id);
         }
     }
 }
@@ -283,6 +293,8 @@ pub fn read_result(result: Value) -> Result<CallResult, CallError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

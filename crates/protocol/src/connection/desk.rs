@@ -5,9 +5,9 @@ use std::sync::Arc;
 use dormouse_types::{PeerAnswer, PeerRequest};
 use rmcp::ClientHandler;
 use rmcp::RoleClient;
-use rmcp::model::{ClientConfig, CustomRequest, CustomResult, ErrorCode, ErrorData};
+use rmcp::model::{CustomRequest, CustomResult, ErrorCode, ErrorData};
 use rmcp::service::RequestContext;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::wire::{Ticket, Wire};
 
@@ -15,14 +15,9 @@ use crate::wire::{Ticket, Wire};
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) wire: Arc<Wire>,
-    pub(super) config: ClientConfig,
 }
 
 impl ClientHandler for Desk {
-    fn get_info(&self) -> ClientConfig {
-        self.config.clone()
-    }
-
     /// Passes a question to the caller for whom the server works.
     ///
     /// Over HTTP it comes on the stream of its call. On stdio it does not say to which call it
@@ -39,6 +34,10 @@ impl ClientHandler for Desk {
             None => self.wire.flights.callers(),
         };
         let [ticket] = &callers[..] else {
+            // Asked for nobody, the answer that gives nothing away is a true one.
+            if request.method == "roots/list" {
+                return Ok(CustomResult(json!({ "roots": [] })));
+            }
             let words = match callers.len() {
                 0 => format!("{}: no call is running", request.method),
                 _ => format!("{}: several calls are running, and it is not known which asks", request.method),

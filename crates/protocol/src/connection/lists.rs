@@ -115,8 +115,10 @@ impl Inner {
         let mut cursors = HashSet::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MOST_PAGES {
-            let params = cursor.as_ref().map(|cursor| json!({ "cursor": cursor }));
-            let mut page = match self.request(method, params, until, None).await {
+            let params = cursor
+                .as_ref()
+                .map(|cursor| Map::from_iter([("cursor".to_owned(), Value::from(cursor.as_str()))]));
+            let mut page = match self.request(method, params.as_ref(), until, None).await {
                 Ok(page) => page,
                 Err(error) => {
                     pages.broken = Some(error);

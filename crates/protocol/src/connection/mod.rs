@@ -9,6 +9,8 @@
 
 mod call;
 mod desk;
+mod greet;
+mod line;
 mod lists;
 mod notes;
 mod open;
@@ -20,7 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use dormouse_types::Features;
-use rmcp::{Peer, RoleClient};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -29,6 +30,9 @@ use crate::tail::Tail;
 use crate::wire::{Noise, Wire};
 
 pub use self::call::read_result;
+#[cfg(feature = "remote")]
+pub(crate) use self::greet::discovered;
+use self::line::Line;
 pub use self::lists::ListFault;
 pub use self::open::Offers;
 
@@ -43,9 +47,7 @@ struct Inner {
     /// `None` for a server at a URL.
     pid: Option<u32>,
     exit: ExitHandle,
-    peer: Peer<RoleClient>,
-    /// The method that asks whether it lives.
-    sign_of_life: &'static str,
+    line: Line,
     wire: Arc<Wire>,
     tail: Arc<Tail>,
     features: RwLock<Arc<Features>>,

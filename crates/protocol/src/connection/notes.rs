@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_types::ServerNote;
-use serde_json::json;
+use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use super::{Connection, after};
@@ -22,8 +22,8 @@ impl Connection {
     /// # Errors
     /// [`CallError`].
     pub async fn subscribe(&self, uri: &str, deadline: Duration) -> Result<(), CallError> {
-        let params = json!({ "uri": uri });
-        self.inner.request("resources/subscribe", Some(params), after(deadline), None).await.map(drop)
+        let params = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
+        self.inner.request("resources/subscribe", Some(&params), after(deadline), None).await.map(drop)
     }
 
     /// Takes a subscription back.
@@ -31,7 +31,7 @@ impl Connection {
     /// # Errors
     /// [`CallError`].
     pub async fn unsubscribe(&self, uri: &str, deadline: Duration) -> Result<(), CallError> {
-        let params = json!({ "uri": uri });
-        self.inner.request("resources/unsubscribe", Some(params), after(deadline), None).await.map(drop)
+        let params = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
+        self.inner.request("resources/unsubscribe", Some(&params), after(deadline), None).await.map(drop)
     }
 }

@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use dormouse_types::Features;
-use rmcp::ServiceExt;
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
-use rmcp::service::ClientInitializeError;
-use serde_json::{Map, Value, json};
+use rmcp::RoleClient;
+use rmcp::service::serve_directly;
+use serde_json::{Value, json};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::desk::Desk;
+use super::line::{Line, Pipe};
 use super::{Connection, Inner, after, steward};
 use crate::error::{CallError, Phase, StartError, StartFault};
 use crate::launch::{Exit, ExitHandle, LaunchError, Launched, Launcher};
@@ -26,7 +26,7 @@ const DYING: Duration = Duration::from_secs(5);
 /// How long a process that closed its output gets to end by itself, so that its exit is told.
 const TO_EXIT_ITSELF: Duration = Duration::from_secs(1);
 
-/// What we tell a server that it may ask of us in the middle of a call.
+/// What we tell a server of the older kind that it may ask of us in the middle of a call.
 ///
 /// Nothing by default: a server that sees an offer relies on it, and one that sees none often has
 /// another way. A question that comes all the same is passed to the call that runs.
@@ -41,16 +41,21 @@ pub struct Offers {
 }
 
 impl Offers {
-    pub(super) fn capabilities(self) -> ClientCapabilities {
-        let mut offered = Map::new();
-        for (name, is_offered) in
-            [("elicitation", self.elicitation), ("sampling", self.sampling), ("roots", self.roots)]
-        {
-            if is_offered {
-                offered.insert(name.to_owned(), json!({}));
-            }
+    /// All that some caller may answer. Who cannot says so by the error of that question.
+    pub const ALL: Self = Self { elicitation: true, sampling: true, roots: true };
+
+    pub(super) fn capabilities(self) -> Value {
+        let mut offered = json!({});
+        if self.elicitation {
+            offered["elicitation"] = json!({ "form": {}, "url": {} });
         }
-        serde_json::from_value(Value::Object(offered)).unwrap_or_default()
+        if self.sampling {
+            offered["sampling"] = json!({ "tools": {}, "context": {} });
+        }
+        if self.roots {
+            offered["roots"] = json!({ "listChanged": true });
+        }
+        offered
     }
 }
 
@@ -100,6 +105,7 @@ impl Connection {
         transport: &dyn Transport,
         address: &Address,
         deadline: Duration,
+        offers: Offers,
     ) -> Result<Self, StartError> {
         let until = after(deadline);
         let channel = match tokio::time::timeout_at(until, transport.open(address)).await {
@@ -115,7 +121,7 @@ impl Connection {
             .map_err(|source| unlaunched(StartFault::Launch(LaunchError::Resources { source })))?;
         let Carried { stdin, stdout, exit } = carried;
         let streams = Streams { pid: None, stdin, stdout, stderr: None, exit };
-        Self::meet(streams, until, deadline, Offers::default()).await
+        Self::meet(streams, until, deadline, offers).await
     }
 
     /// Handshake and all lists over these streams.
@@ -151,27 +157,14 @@ impl Connection {
             let outbox = Arc::clone(&outbox);
             async move { outbox.run().await }
         });
-        let config = ClientConfig::new(
-            offers.capabilities(),
-            Implementation::new("dormouse", env!("CARGO_PKG_VERSION")),
-        )
-        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
-        let desk = Desk { wire: Arc::clone(&wire), config };
+        let desk = Desk { wire: Arc::clone(&wire) };
         let transport = StdioTransport::new(Arc::clone(&wire), Arc::clone(&outbox), streams.stdout);
-        let service = match tokio::time::timeout_at(until, desk.serve(transport)).await {
-            Ok(Ok(service)) => service,
-            Ok(Err(error)) => return Err(start.fail(Phase::Handshake, unshaken(&error)).await),
-            Err(_) => {
-                let fault = StartFault::TimedOut { after: deadline };
-                return Err(start.fail(Phase::Handshake, fault).await);
-            }
-        };
+        let service = serve_directly::<RoleClient, _, _, std::io::Error, _>(desk, transport, None);
         let (ending, asked) = watch::channel(None);
         let inner = Inner {
             pid: streams.pid,
             exit: start.exit.clone(),
-            peer: service.peer().clone(),
-            sign_of_life: "ping",
+            line: Line::Pipe(Pipe::new(Arc::clone(&outbox))),
             wire: Arc::clone(&wire),
             tail,
             features: RwLock::new(Arc::new(Features::default())),
@@ -179,6 +172,10 @@ impl Connection {
             ending,
         };
         let connection = Self { inner: Arc::new(inner) };
+        if let Err(error) = connection.inner.greet(offers, until).await {
+            let fault = unshaken(error, deadline);
+            return Err(start.fail(Phase::Handshake, fault).await);
+        }
         match connection.inner.list(until).await {
             Ok(listed) => {
                 let inner = &connection.inner;
@@ -261,17 +258,14 @@ fn unlaunched(fault: StartFault) -> StartError {
     StartError { phase: Phase::Launch, fault, exit: None, stderr: Vec::new(), noise: Noise::default() }
 }
 
-fn unshaken(error: &ClientInitializeError) -> StartFault {
-    let answer = match error {
-        ClientInitializeError::ConnectionClosed(_)
-        | ClientInitializeError::TransportError { .. }
-        | ClientInitializeError::Cancelled => return StartFault::Ended,
-        ClientInitializeError::JsonRpcError(error) => {
-            format!("error {}: {}", error.code.0, error.message)
+fn unshaken(error: CallError, deadline: Duration) -> StartFault {
+    match error {
+        CallError::Refused { code, message, .. } => {
+            StartFault::Answer { answer: format!("error {code}: {message}") }
         }
-        _ => "something that is no answer to `initialize`".to_owned(),
-    };
-    StartFault::Answer { answer }
+        CallError::Unreadable { why } => StartFault::Answer { answer: why },
+        error => unlisted(&error, deadline),
+    }
 }
 
 pub(super) fn unlisted(error: &CallError, deadline: Duration) -> StartFault {

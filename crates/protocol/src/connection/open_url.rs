@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use dormouse_types::Features;
 use rmcp::RoleClient;
-use rmcp::model::{ClientConfig, Implementation, ProtocolVersion};
 use rmcp::service::{RunningService, serve_directly};
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::desk::Desk;
+use super::line::Line;
 use super::open::unlisted;
 use super::{Connection, Ending, Inner, Offers, after};
 use crate::error::{Phase, StartError, StartFault};
 use crate::launch::{Control, Exit, ExitHandle};
 use crate::remote::{Endpoint, Hello, Link, RemoteClient, connect};
 use crate::tail::Tail;
-use crate::wire::Wire;
+use crate::wire::{Wire, info};
 
 /// How long the end of a session may take to tell when nobody waits for it.
 const TO_PART: Duration = Duration::from_secs(2);
@@ -57,27 +56,20 @@ impl Connection {
             stderr: Vec::new(),
             noise: wire.noise.read(),
         };
-        let version = env!("CARGO_PKG_VERSION");
-        let config = ClientConfig::new(offers.capabilities(), Implementation::new("dormouse", version))
-            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
-        let hello = Hello {
-            info: json!({ "name": "dormouse", "version": version }),
-            capabilities: serde_json::to_value(offers.capabilities()).unwrap_or(Value::Null),
-        };
+        let hello = Hello { info: info(), capabilities: offers.capabilities() };
         let connected = tokio::time::timeout_at(until, connect(client, endpoint, hello, &wire)).await;
         let (link, transport) = connected
             .unwrap_or(Err(StartFault::TimedOut { after: deadline }))
             .map_err(|fault| failed(Phase::Handshake, fault))?;
         let unfinished = link.closed.clone().drop_guard();
-        let desk = Desk { wire: Arc::clone(&wire), config };
+        let desk = Desk { wire: Arc::clone(&wire) };
         let service = serve_directly::<RoleClient, _, _, io::Error, _>(desk, transport, None);
         let (ending, asked) = watch::channel(None);
         let (told, seen) = watch::channel(None);
         let inner = Inner {
             pid: None,
             exit: ExitHandle::new(seen, Arc::clone(&link) as Arc<dyn Control>),
-            peer: service.peer().clone(),
-            sign_of_life: if link.is_modern() { "server/discover" } else { "ping" },
+            line: Line::Http(Arc::clone(&link)),
             wire: Arc::clone(&wire),
             tail: Tail::none(),
             features: RwLock::new(Arc::new(Features::default())),

@@ -1,6 +1,6 @@
 //! From an endpoint to a link that rmcp can speak over.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use dormouse_types::RemoteTransport;
 use tokio::sync::mpsc;
@@ -45,7 +45,7 @@ pub(crate) async fn connect(
             return Err(StartFault::Unreachable { why });
         }
     };
-    *wire.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(greeting);
+    wire.set_greeting(greeting);
     let (sender, incoming) = mpsc::channel(MESSAGES);
     let closed = CancellationToken::new();
     let link = Arc::new(Link { site, wire: Arc::clone(wire), incoming: sender, closed, hello, way });

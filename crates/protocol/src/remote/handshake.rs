@@ -14,10 +14,10 @@ use tokio_util::bytes::Bytes;
 use super::header::{self, Repeated};
 use super::site::{Ask, Site, content_type, failure, not_mcp, whole};
 use super::sse::Events;
+use crate::connection::discovered;
 use crate::error::{CallError, StartFault};
+use crate::wire::{MODERN, refused};
 
-/// The revision without a greeting.
-const MODERN: &str = "2026-07-28";
 /// Those that begin with `initialize`, newest first.
 const GREETED: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 /// How long a server may think about a question that it perhaps does not know.
@@ -81,7 +81,8 @@ impl Session {
             meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
             meta["io.modelcontextprotocol/clientInfo"] = hello.info.clone();
             meta["io.modelcontextprotocol/clientCapabilities"] = hello.capabilities.clone();
-            header::repeat(message, repeated, &mut headers);
+            let method = message["method"].as_str().unwrap_or_default();
+            header::repeat(method, message["params"].as_object(), repeated, &mut headers);
         }
         headers
     }
@@ -109,20 +110,8 @@ async fn discover(site: &Site, hello: &Hello) -> Result<(Value, Session), CallEr
     let session = Session::new(MODERN, None);
     let mut message = json!({ "jsonrpc": "2.0", "id": "discover", "method": "server/discover" });
     let headers = session.dress(&mut message, hello, &Repeated::new());
-    let (mut result, _) = ask(site, &message, headers).await?;
-    if result.get("serverInfo").is_none()
-        && let Some(info) = result["_meta"].get("io.modelcontextprotocol/serverInfo").cloned()
-        && let Some(result) = result.as_object_mut()
-    {
-        // Where all revisions before had it, and where the lists look.
-        result.insert("serverInfo".to_owned(), info);
-    }
-    let supported = result["supportedVersions"].as_array();
-    if supported.is_some_and(|all| all.iter().any(|revision| revision == MODERN)) {
-        result["protocolVersion"] = json!(MODERN);
-        return Ok((result, session));
-    }
-    Err(CallError::Unreadable { why: "it does not say that it speaks 2026-07-28".to_owned() })
+    let (result, _) = ask(site, &message, headers).await?;
+    Ok((discovered(result)?, session))
 }
 
 /// Greets the server, as it was done up to 2025-11-25.
@@ -172,7 +161,7 @@ async fn ask(site: &Site, message: &Value, headers: HeaderMap) -> Result<(Value,
     let answer = response.headers().clone();
     if !response.status().is_success() {
         let (fault, json) = failure(response).await;
-        return Err(json.as_ref().and_then(refused).unwrap_or(fault));
+        return Err(json.as_ref().and_then(refusal).unwrap_or(fault));
     }
     result(response).await.map(|result| (result, answer))
 }
@@ -205,20 +194,16 @@ pub(super) fn taken(mut message: Value) -> Option<Result<Value, CallError>> {
     if message.get("method").is_some() {
         return None;
     }
-    if let Some(error) = refused(&message) {
+    if let Some(error) = refusal(&message) {
         return Some(Err(error));
     }
     message.get_mut("result").map(|result| Ok(result.take()))
 }
 
 /// The error of a message that is one.
-pub(super) fn refused(message: &Value) -> Option<CallError> {
-    let error = message.get("error").filter(|error| error.is_object())?;
-    Some(CallError::Refused {
-        code: error["code"].as_i64()?,
-        message: error["message"].as_str().unwrap_or_default().to_owned(),
-        data: error.get("data").cloned(),
-    })
+pub(super) fn refusal(message: &Value) -> Option<CallError> {
+    let error = message.get("error").filter(|error| error["code"].is_i64())?;
+    Some(refused(error.clone()))
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, CallError> {

@@ -3,33 +3,39 @@
 use std::collections::HashMap;
 
 use reqwest_rmcp::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// By tool, the arguments that its calls repeat: where they are, and the header's name.
 pub(super) type Repeated = HashMap<String, Vec<(Vec<String>, HeaderName)>>;
 
 /// Puts `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*` on a request.
-pub(super) fn repeat(message: &Value, repeated: &Repeated, headers: &mut HeaderMap) {
-    let method = message["method"].as_str().unwrap_or_default();
+pub(super) fn repeat(
+    method: &str,
+    params: Option<&Map<String, Value>>,
+    repeated: &Repeated,
+    headers: &mut HeaderMap,
+) {
     let mut put = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(&encoded(text)) {
             headers.insert(name, value);
         }
     };
     put(HeaderName::from_static("mcp-method"), method);
-    let params = &message["params"];
-    let name = match method {
-        "tools/call" | "prompts/get" => &params["name"],
-        "resources/read" => &params["uri"],
+    let Some(params) = params else { return };
+    let member = match method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
         _ => return,
     };
-    let Some(name) = name.as_str() else { return };
+    let Some(name) = params.get(member).and_then(Value::as_str) else { return };
     put(HeaderName::from_static("mcp-name"), name);
     if method != "tools/call" {
         return;
     }
+    let Some(arguments) = params.get("arguments") else { return };
     for (path, header) in repeated.get(name).into_iter().flatten() {
-        let value = path.iter().try_fold(&params["arguments"], |value, key| value.get(key));
+        let value = path.iter().try_fold(arguments, |value, key| value.get(key));
         match value {
             Some(Value::String(text)) => put(header.clone(), text),
             Some(value @ (Value::Bool(_) | Value::Number(_))) => put(header.clone(), &value.to_string()),
@@ -103,9 +109,9 @@ mod tests {
         } });
         learn(&json!({ "tools": [{ "name": "t", "inputSchema": schema }] }), &mut repeated);
         let arguments = json!({ "region": "Zürich", "deep": { "n": 3 }, "odd": 1 });
-        let call = json!({ "method": "tools/call", "params": { "name": "t", "arguments": arguments } });
+        let params = json!({ "name": "t", "arguments": arguments });
         let mut headers = HeaderMap::new();
-        repeat(&call, &repeated, &mut headers);
+        repeat("tools/call", params.as_object(), &repeated, &mut headers);
         let get = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
         assert_eq!(get("mcp-method"), Some("tools/call"));
         assert_eq!(get("mcp-name"), Some("t"));

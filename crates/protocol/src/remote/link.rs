@@ -1,8 +1,8 @@
 //! What one connection to a server at a URL consists of: its requests under way and its streams.
 //!
-//! Each request is a task of its own, which ends with its answer, with the interest in it, or
-//! with the connection. It stands below rmcp's service loop as its transport, as the stdio wire
-//! does; rmcp's own HTTP transport parses results into types that drop what they do not know.
+//! A request runs in the task of whoever waits for its answer. For the server's own requests it
+//! stands below rmcp's service loop as its transport, as the stdio wire does; rmcp's own HTTP
+//! transport parses results into types that drop what they do not know.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,14 +11,13 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use reqwest_rmcp::header::HeaderValue;
+use reqwest_rmcp::header::{HeaderMap, HeaderValue};
 use reqwest_rmcp::{Method, Response, StatusCode};
 use rmcp::RoleClient;
-use rmcp::model::{ClientNotification, JsonRpcMessage, RequestId};
 use rmcp::service::TxJsonRpcMessage;
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -28,7 +27,7 @@ use super::header::{self, Repeated};
 use super::site::{Ask, Site, content_type, failure, not_mcp, whole};
 use super::sse::{Event, Events};
 use crate::error::CallError;
-use crate::wire::{Incoming, Stream, Ticket, Wire};
+use crate::wire::{Answer, Incoming, Request, Stream, Taken, Ticket, Wire};
 
 /// How often a broken stream is taken up again before its answer is given up.
 const MOST_RESUMES: u32 = 5;
@@ -93,7 +92,9 @@ impl Transport<RoleClient> for HttpTransport {
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
-        ready(self.link.clone().begin(&item))
+        // The hub's own requests do not come this way: these are its answers to the server.
+        let text = serde_json::to_vec(&item).map_err(io::Error::from);
+        ready(text.map(|text| self.link.begin_to_tell(text)))
     }
 
     /// Cancel-safe: the channel keeps what is not taken.
@@ -111,134 +112,126 @@ impl Transport<RoleClient> for HttpTransport {
 }
 
 impl Link {
-    /// Begins to send a message. Its task ends with the connection at the latest.
-    fn begin(self: Arc<Self>, item: &TxJsonRpcMessage<RoleClient>) -> io::Result<()> {
-        if self.closed.is_cancelled() {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let message = serde_json::to_value(item)?;
-        match item {
-            JsonRpcMessage::Request(request) => {
-                let ticket = self.wire.depart(request);
-                let id = request.id.clone();
-                tokio::spawn(async move { self.request(id, message, ticket).await });
-            }
-            // There the end of its stream is what tells the server, and that has come already.
-            JsonRpcMessage::Notification(notification)
-                if self.is_modern()
-                    && matches!(notification.notification, ClientNotification::CancelledNotification(_)) => {}
-            _ => {
-                tokio::spawn(async move {
-                    let told = self.closed.run_until_cancelled(self.tell(message)).await;
-                    if let Some(Err(error)) = told {
-                        tracing::debug!(%error, "a server did not take what needs no answer");
-                    }
-                });
-            }
-        }
-        Ok(())
-    }
-
-    async fn request(&self, id: RequestId, message: Value, ticket: Option<Arc<Ticket>>) {
-        let over = async {
-            match &ticket {
-                Some(ticket) => ticket.over().await,
-                None => std::future::pending().await,
-            }
-        };
-        let ended = tokio::select! {
-            () = self.closed.cancelled() => return,
-            () = over => return,
-            ended = self.exchange(&id, message, ticket.as_ref()) => ended,
-        };
-        if let Err(fault) = ended
-            && let Some(message) = self.wire.fail(id, fault)
-        {
-            // Fails when the connection has ended, and then nobody waits.
-            let _ = self.incoming.send(message).await;
-        }
-    }
-
-    async fn exchange(
+    /// Sends a request and waits for its answer; `None` when the connection has ended before.
+    ///
+    /// It runs in the task of whoever waits: dropped, it ends the request and its stream.
+    pub(crate) async fn exchange(
         &self,
-        id: &RequestId,
-        mut message: Value,
-        ticket: Option<&Arc<Ticket>>,
-    ) -> Result<(), CallError> {
-        let lists_tools = message["method"] == "tools/list";
+        request: &Request<'_>,
+        ticket: &Arc<Ticket>,
+        mut answered: oneshot::Receiver<Answer>,
+    ) -> Option<Answer> {
+        let exchange = async {
+            let ended = tokio::select! {
+                biased;
+                ended = self.send(request, ticket) => ended,
+                // It came on another stream.
+                answer = &mut answered => return answer.ok(),
+            };
+            match ended {
+                Ok(()) => answered.await.ok(),
+                Err(fault) => Some(answered.try_recv().unwrap_or(Err(fault))),
+            }
+        };
+        self.closed.run_until_cancelled(exchange).await.flatten()
+    }
+
+    /// Sends a request and, over streamable HTTP, reads its stream up to the answer.
+    async fn send(&self, request: &Request<'_>, ticket: &Arc<Ticket>) -> Result<(), CallError> {
+        let body = Bytes::from(request.text(self.is_modern()));
         let mut renewed = false;
         loop {
-            let (session, response) = self.post(&mut message, ticket).await?;
+            let (session, response) = self.post(request, &body, ticket).await?;
             let status = response.status();
             let Some(session) = session else {
                 // Over HTTP+SSE the answer comes on the stream.
                 return if status.is_success() { Ok(()) } else { Err(failure(response).await.0) };
             };
             if status.is_success() {
-                return self.read(id, response, ticket, lists_tools).await;
+                return self.read(request, response, ticket).await;
             }
             let (fault, json) = failure(response).await;
             if !renewed && is_lost(status, &session, json.as_ref()) {
                 // The server does not know the session, so it cannot have acted on the request.
                 renewed = true;
                 self.renew(&session).await?;
-                if let Some(ticket) = ticket {
-                    ticket.unsend();
-                }
+                ticket.unsend();
                 continue;
             }
             // Some servers say by the status too what they say by the answer. A proxy's 5xx with
             // JSON of its own is no answer.
-            return Err(json.as_ref().and_then(handshake::refused).unwrap_or(fault));
+            return Err(json.as_ref().and_then(handshake::refusal).unwrap_or(fault));
         }
     }
 
-    /// Posts a message. Over streamable HTTP also tells in which session.
+    /// Posts a request. Over streamable HTTP also tells in which session.
     async fn post(
         &self,
-        message: &mut Value,
-        ticket: Option<&Arc<Ticket>>,
+        request: &Request<'_>,
+        body: &Bytes,
+        ticket: &Arc<Ticket>,
     ) -> Result<(Option<Arc<Session>>, Response), CallError> {
         let (session, url, headers) = match &self.way {
-            Way::Events { post } => (None, post, Default::default()),
+            Way::Events { post } => (None, post, HeaderMap::new()),
             Way::Streamable { repeated, .. } => {
                 let session = self.session();
-                let repeated = repeated.read().unwrap_or_else(PoisonError::into_inner);
-                let headers = session.dress(message, &self.hello, &repeated);
+                let mut headers = session.headers();
+                if session.modern {
+                    let repeated = repeated.read().unwrap_or_else(PoisonError::into_inner);
+                    header::repeat(request.method, request.params, &repeated, &mut headers);
+                }
                 (Some(session), &self.site.url, headers)
             }
         };
-        let body = Some(Bytes::from(message.to_string()));
-        let twice = message["method"] != "tools/call";
+        let body = Some(body.clone());
+        let twice = request.method != "tools/call";
+        let ticket = Some(ticket);
         let response =
             self.site.send(Ask { method: Method::POST, url, headers, body, ticket, twice }).await?;
         Ok((session, response))
     }
 
-    /// Sends what needs no answer.
-    async fn tell(&self, mut message: Value) -> Result<(), CallError> {
-        let (_, response) = self.post(&mut message, None).await?;
+    /// Begins to send what needs no answer. Its task ends with the connection at the latest.
+    pub(crate) fn begin_to_tell(self: &Arc<Self>, text: Vec<u8>) {
+        let link = Arc::clone(self);
+        // Who drops a call as the runtime ends tells nobody.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let told = link.closed.run_until_cancelled(link.tell(text)).await;
+            if let Some(Err(error)) = told {
+                tracing::debug!(%error, "a server did not take what needs no answer");
+            }
+        });
+    }
+
+    async fn tell(&self, text: Vec<u8>) -> Result<(), CallError> {
+        let (url, headers) = match &self.way {
+            Way::Events { post } => (post, HeaderMap::new()),
+            Way::Streamable { .. } => (&self.site.url, self.session().headers()),
+        };
+        let body = Some(Bytes::from(text));
+        let ask = Ask { method: Method::POST, url, headers, body, ticket: None, twice: true };
+        let response = self.site.send(ask).await?;
         if response.status().is_success() { Ok(()) } else { Err(failure(response).await.0) }
     }
 
     /// Reads the answer to a request, and what comes before it.
     async fn read(
         &self,
-        id: &RequestId,
+        request: &Request<'_>,
         response: Response,
-        ticket: Option<&Arc<Ticket>>,
-        lists_tools: bool,
+        ticket: &Arc<Ticket>,
     ) -> Result<(), CallError> {
         let kind = content_type(&response);
         match kind.as_str() {
             "application/json" => {
                 let body = whole(response).await?;
-                if self.take(id, &body, ticket, lists_tools).await? {
+                if self.take(request, &body, ticket).await? {
                     return Ok(());
                 }
                 Err(CallError::Unreadable { why: "the JSON that came is not the answer".to_owned() })
             }
-            "text/event-stream" => self.read_events(id, response, ticket, lists_tools).await,
+            "text/event-stream" => self.read_events(request, response, ticket).await,
             "" if response.content_length() == Some(0) || response.status() == StatusCode::ACCEPTED => {
                 Err(CallError::Unreadable { why: "it is empty".to_owned() })
             }
@@ -248,10 +241,9 @@ impl Link {
 
     async fn read_events(
         &self,
-        id: &RequestId,
+        request: &Request<'_>,
         response: Response,
-        ticket: Option<&Arc<Ticket>>,
-        lists_tools: bool,
+        ticket: &Arc<Ticket>,
     ) -> Result<(), CallError> {
         let mut place = Place::default();
         let mut events = Events::new(response);
@@ -263,11 +255,11 @@ impl Link {
                         if event.data.is_empty() {
                             continue;
                         }
-                        if self.take(id, &event.data, ticket, lists_tools).await? {
-                            let _ = tokio::time::timeout(TO_END, async {
+                        if self.take(request, &event.data, ticket).await? {
+                            // Nobody waits for this; it ends soon.
+                            tokio::spawn(tokio::time::timeout(TO_END, async move {
                                 while let Ok(Some(_)) = events.next().await {}
-                            })
-                            .await;
+                            }));
                             return Ok(());
                         }
                     }
@@ -286,14 +278,15 @@ impl Link {
     /// Takes one message on the way to the answer of a request. Whether it was the answer.
     async fn take(
         &self,
-        id: &RequestId,
+        request: &Request<'_>,
         text: &[u8],
-        ticket: Option<&Arc<Ticket>>,
-        lists_tools: bool,
+        ticket: &Arc<Ticket>,
     ) -> Result<bool, CallError> {
         let message = handshake::parse(text)?;
-        self.learn(lists_tools, &message);
-        Ok(self.deliver(id, message, text, Stream::Answering(ticket)).await)
+        if request.method == "tools/list" {
+            self.learn(&message);
+        }
+        Ok(self.deliver(request.id, message, text, Stream::Answering(ticket)).await)
     }
 
     async fn resume(&self, place: &mut Place, ended: CallError) -> Result<Events, CallError> {
@@ -327,34 +320,30 @@ impl Link {
     }
 
     /// Hands a message on. Whether it was the answer to this request.
-    async fn deliver(&self, id: &RequestId, message: Value, line: &[u8], stream: Stream<'_>) -> bool {
+    async fn deliver(&self, id: i64, message: Value, line: &[u8], stream: Stream<'_>) -> bool {
         let messages = match message {
             Value::Array(messages) => messages,
             message => vec![message],
         };
         let mut answered = false;
         for message in messages {
-            let Some(message) = self.wire.accept(message, line, stream) else { continue };
-            answered |= match &message {
-                JsonRpcMessage::Response(response) => response.id == *id,
-                JsonRpcMessage::Error(error) => error.id.as_ref() == Some(id),
-                _ => false,
-            };
-            // Fails when the connection has ended, and then nobody waits.
-            let _ = self.incoming.send(message).await;
+            match self.wire.accept(message, line, stream) {
+                Taken::Done => {}
+                Taken::Answer(number) => answered |= number == id,
+                // Fails when the connection has ended, and then nobody waits.
+                Taken::Incoming(message) => drop(self.incoming.send(*message).await),
+            }
         }
         answered
     }
 
     /// Delivers what came on a stream for everything.
     pub(super) async fn deliver_shared(&self, message: Value, line: &[u8]) {
-        let nobody = RequestId::String("".into());
-        self.deliver(&nobody, message, line, Stream::Shared).await;
+        self.deliver(0, message, line, Stream::Shared).await;
     }
 
-    fn learn(&self, lists_tools: bool, message: &Value) {
+    fn learn(&self, message: &Value) {
         if let Way::Streamable { repeated, .. } = &self.way
-            && lists_tools
             && self.is_modern()
         {
             let mut repeated = repeated.write().unwrap_or_else(PoisonError::into_inner);
@@ -390,7 +379,7 @@ impl Link {
             Ok((greeting, mut new)) => {
                 new.number = lost.number + 1;
                 *session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-                *self.wire.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(greeting);
+                self.wire.set_greeting(greeting);
                 // What forgets its sessions has most often been started anew, perhaps as a new version.
                 self.wire.list_changed.send_modify(|count| *count += 1);
                 Ok(())

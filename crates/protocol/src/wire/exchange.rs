@@ -1,20 +1,20 @@
 //! Who waits for which answer, and what becomes of each message of a server.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dormouse_types::{CallEvent, ServerNote};
 use rmcp::RoleClient;
 use rmcp::model::{
-    CancelledNotification, CancelledNotificationParam, ClientRequest, CustomRequest, CustomResult, ErrorData,
-    GetExtensions, GetMeta, JsonRpcMessage, JsonRpcRequest, NumberOrString, PingRequest, RequestId,
-    ServerNotification, ServerRequest, ServerResult,
+    CancelledNotification, CancelledNotificationParam, CustomRequest, GetExtensions, JsonRpcMessage,
+    NumberOrString, PingRequest, RequestId, ServerNotification, ServerRequest,
 };
 use rmcp::service::RxJsonRpcMessage;
 use serde_json::{Map, Value};
 use tokio::sync::{broadcast, watch};
 
-use super::flights::{Flights, Method, Ticket};
+use super::flights::{Flights, Ticket};
 use super::noise::NoiseLog;
 use crate::error::CallError;
 
@@ -32,6 +32,9 @@ pub(crate) struct Wire {
     pub(crate) notes: broadcast::Sender<Arc<ServerNote>>,
     /// What the server answered to its greeting, member for member.
     pub(crate) greeting: Mutex<Option<Value>>,
+    /// Whether it lets callers say which log they want, and what it was told last.
+    pub(crate) logs: AtomicBool,
+    pub(crate) level: Mutex<Option<String>>,
 }
 
 /// One message of the server, as rmcp takes it.
@@ -42,9 +45,9 @@ pub(crate) type Incoming = RxJsonRpcMessage<RoleClient>;
 pub(crate) enum Stream<'a> {
     /// On the one for everything.
     Shared,
-    /// On the one that answers a request; `None` if nobody gave it a ticket.
+    /// On the one that answers a request.
     #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "pipes have one stream"))]
-    Answering(Option<&'a Arc<Ticket>>),
+    Answering(&'a Arc<Ticket>),
 }
 
 impl Wire {
@@ -55,30 +58,19 @@ impl Wire {
             list_changed: watch::Sender::new(0),
             notes: broadcast::Sender::new(NOTES),
             greeting: Mutex::new(None),
+            logs: AtomicBool::new(false),
+            level: Mutex::new(None),
         })
     }
 
-    /// Notes a request that is about to be sent, since the answer may be faster than the next line
-    /// of whoever sends. Gives its ticket.
-    pub(crate) fn depart(&self, request: &JsonRpcRequest<ClientRequest>) -> Option<Arc<Ticket>> {
-        let method = match &request.request {
-            ClientRequest::InitializeRequest(_) => Method::Initialize,
-            _ => Method::Other,
-        };
-        let ticket = request.request.extensions().get::<Arc<Ticket>>().cloned();
-        let token = request.request.get_meta().get_progress_token().map(|token| token.0);
-        self.flights.depart(request.id.clone(), method, ticket.clone(), token);
-        ticket
-    }
-
-    /// Ends the wait for an answer that will not come. `None` when nobody waits.
-    pub(crate) fn fail(&self, id: RequestId, fault: CallError) -> Option<Incoming> {
-        let flight = self.flights.land(&id)?;
-        let error = ErrorData::internal_error(fault.to_string(), None);
-        if let Some(ticket) = flight.ticket {
-            ticket.set_fault(fault);
-        }
-        Some(JsonRpcMessage::error(error, Some(id)))
+    /// Takes what the server says of itself, as it begins or begins anew.
+    pub(crate) fn set_greeting(&self, greeting: Value) {
+        let logs = greeting
+            .get("capabilities")
+            .is_some_and(|all| all.get("logging").is_some_and(|it| !it.is_null()));
+        self.logs.store(logs, Ordering::Relaxed);
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(greeting);
     }
 
     /// Reads one line: a message, a batch, or noise.
@@ -98,62 +90,60 @@ impl Wire {
                 batch.extend(values);
                 None
             }
-            Ok(value) => self.accept(value, line, Stream::Shared),
+            Ok(value) => self.accept(value, line, Stream::Shared).incoming(),
             Err(error) => {
                 let tail = &line[line.len().saturating_sub(256)..];
-                self.unreadable(line, tail, format!("it is no JSON: {error}"))
-            }
-        }
-    }
-
-    /// Takes one message in. `None` when it was served here, or was none.
-    pub(crate) fn accept(&self, value: Value, line: &[u8], stream: Stream<'_>) -> Option<Incoming> {
-        if !is_message(&value) {
-            self.noise.line(line);
-            return None;
-        }
-        let Value::Object(mut message) = value else { return None };
-        let id = message.remove("id").and_then(request_id);
-        match (message.remove("method"), id) {
-            (Some(Value::String(method)), Some(id)) => {
-                let mut request = request(method, message.remove("params"));
-                if let Stream::Answering(Some(ticket)) = stream {
-                    request.extensions_mut().insert(Arc::clone(ticket));
-                }
-                Some(JsonRpcMessage::request(request, id))
-            }
-            (Some(Value::String(method)), None) => {
-                self.notification(&method, message.remove("params"), stream)
-            }
-            (_, Some(id)) => self.answer(id, message, line),
-            (_, None) => {
-                // An error without a number: the server could not read something of ours.
-                self.noise.line(line);
+                self.unreadable(line, tail, format!("it is no JSON: {error}"));
                 None
             }
         }
     }
 
-    fn answer(&self, id: RequestId, mut message: Map<String, Value>, line: &[u8]) -> Option<Incoming> {
-        let Some(flight) = self.flights.land(&id) else {
-            self.noise.stray(line);
-            return None;
-        };
-        if let Some(error) = message.remove("error") {
-            return Some(JsonRpcMessage::error(error_data(error), Some(id)));
+    /// Takes one message in.
+    pub(crate) fn accept(&self, value: Value, line: &[u8], stream: Stream<'_>) -> Taken {
+        if !is_message(&value) {
+            self.noise.line(line);
+            return Taken::Done;
         }
-        let result = message.remove("result").unwrap_or(Value::Null);
-        let result = match flight.method {
-            Method::Initialize => {
-                *self.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone());
-                match serde_json::from_value(result.clone()) {
-                    Ok(greeting) => ServerResult::InitializeResult(greeting),
-                    Err(_) => ServerResult::CustomResult(CustomResult(result)),
+        let Value::Object(mut message) = value else { return Taken::Done };
+        let id = message.remove("id").and_then(request_id);
+        match (message.remove("method"), id) {
+            (Some(Value::String(method)), Some(id)) => {
+                let mut request = request(method, message.remove("params"));
+                if let Stream::Answering(ticket) = stream {
+                    request.extensions_mut().insert(Arc::clone(ticket));
+                }
+                Taken::Incoming(Box::new(JsonRpcMessage::request(request, id)))
+            }
+            (Some(Value::String(method)), None) => {
+                match self.notification(&method, message.remove("params"), stream) {
+                    Some(message) => Taken::Incoming(Box::new(message)),
+                    None => Taken::Done,
                 }
             }
-            Method::Other => ServerResult::CustomResult(CustomResult(result)),
+            (_, Some(id)) => self.answer(&id, message, line),
+            (_, None) => {
+                // An error without a number: the server could not read something of ours.
+                self.noise.line(line);
+                Taken::Done
+            }
+        }
+    }
+
+    fn answer(&self, id: &RequestId, mut message: Map<String, Value>, line: &[u8]) -> Taken {
+        let NumberOrString::Number(id) = *id else {
+            self.noise.stray(line);
+            return Taken::Done;
         };
-        Some(JsonRpcMessage::response(result, id))
+        let answer = match message.remove("error") {
+            Some(error) => Err(refused(error)),
+            None => Ok(message.remove("result").unwrap_or(Value::Null)),
+        };
+        if self.flights.land(id, answer) {
+            return Taken::Answer(id);
+        }
+        self.noise.stray(line);
+        Taken::Done
     }
 
     /// Delivers a notification. Only what rmcp itself keeps track of is handed on.
@@ -162,7 +152,8 @@ impl Wire {
         match method {
             "notifications/progress" => {
                 let token = params.get("progressToken").cloned().and_then(request_id)?;
-                let ticket = self.flights.by_token(&token)?;
+                let NumberOrString::Number(token) = token else { return None };
+                let ticket = self.flights.by_token(token)?;
                 ticket.back()?.notify(progress(&params)?);
                 None
             }
@@ -199,7 +190,7 @@ impl Wire {
                 Vec::new()
             }
             Stream::Shared => self.flights.callers(),
-            Stream::Answering(ticket) => ticket.into_iter().cloned().collect(),
+            Stream::Answering(ticket) => vec![Arc::clone(ticket)],
         };
         let mut backs = callers.iter().filter_map(|ticket| ticket.back()).peekable();
         if backs.peek().is_none() {
@@ -216,10 +207,31 @@ impl Wire {
     }
 
     /// Records a line that cannot be read, and ends the wait of whom it would have answered.
-    pub(super) fn unreadable(&self, head: &[u8], tail: &[u8], why: String) -> Option<Incoming> {
+    pub(super) fn unreadable(&self, head: &[u8], tail: &[u8], why: String) {
         self.noise.line(head);
-        let id = answered(head, tail)?;
-        self.fail(id, CallError::Unreadable { why })
+        if let Some(id) = answered(head, tail) {
+            self.flights.land(id, Err(CallError::Unreadable { why }));
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It was served here, or was none.
+    Done,
+    /// It answered the request of this number.
+    Answer(i64),
+    /// It is for rmcp: a request of the server, or the end of one.
+    Incoming(Box<Incoming>),
+}
+
+impl Taken {
+    pub(super) fn incoming(self) -> Option<Incoming> {
+        match self {
+            Self::Incoming(message) => Some(*message),
+            Self::Done | Self::Answer(_) => None,
+        }
     }
 }
 
@@ -250,9 +262,22 @@ fn request(method: String, params: Option<Value>) -> ServerRequest {
     ServerRequest::CustomRequest(CustomRequest::new(method, params))
 }
 
-fn error_data(error: Value) -> ErrorData {
-    serde_json::from_value(error.clone())
-        .unwrap_or_else(|_| ErrorData::internal_error(error.to_string(), None))
+/// An error of the server, as it came; of one without its form, all of it in words.
+pub(crate) fn refused(error: Value) -> CallError {
+    let Value::Object(mut members) = error else {
+        return CallError::Refused { code: -32603, message: error.to_string(), data: None };
+    };
+    let (code, message) = (members.get("code").and_then(Value::as_i64), members.remove("message"));
+    match (code, message) {
+        (Some(code), Some(Value::String(message))) => {
+            CallError::Refused { code, message, data: members.remove("data") }
+        }
+        (_, message) => {
+            members.extend(message.map(|message| ("message".to_owned(), message)));
+            let message = Value::Object(members).to_string();
+            CallError::Refused { code: -32603, message, data: None }
+        }
+    }
 }
 
 fn progress(params: &Value) -> Option<CallEvent> {
@@ -275,7 +300,7 @@ fn log(params: &Value) -> CallEvent {
 ///
 /// The number stands before the result or after it, as the line's writer orders its members.
 /// Only members outside of the result count, so nothing within a result is taken for a number.
-fn answered(head: &[u8], tail: &[u8]) -> Option<RequestId> {
+fn answered(head: &[u8], tail: &[u8]) -> Option<i64> {
     let head = String::from_utf8_lossy(head);
     let body = head.find("\"result\"").or_else(|| head.find("\"error\""))?;
     let before = &head[..body];
@@ -293,25 +318,25 @@ fn answered(head: &[u8], tail: &[u8]) -> Option<RequestId> {
 }
 
 /// Reads `: 5` or `: "5"`.
-fn number_after(text: &str) -> Option<(RequestId, &str)> {
+fn number_after(text: &str) -> Option<(i64, &str)> {
     let text = text.trim_start().strip_prefix(':')?.trim_start();
     let text = text.strip_prefix('"').unwrap_or(text);
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number = text[..end].parse().ok()?;
     let rest = &text[end..];
-    Some((NumberOrString::Number(number), rest.strip_prefix('"').unwrap_or(rest)))
+    Some((number, rest.strip_prefix('"').unwrap_or(rest)))
 }
 
 #[cfg(test)]
 mod tests {
-    use dormouse_types::{BackChannel, NoBackChannel};
+    use tokio::sync::oneshot;
 
+    use super::super::flights::Answer;
     use super::*;
 
-    fn depart(wire: &Wire, id: i64) -> Arc<Ticket> {
-        let ticket = Ticket::new(Some(Arc::new(NoBackChannel) as Arc<dyn BackChannel>));
-        wire.flights.depart(NumberOrString::Number(id), Method::Other, Some(Arc::clone(&ticket)), None);
-        ticket
+    /// A request under way; the first of a wire has the number 1.
+    fn depart(wire: &Wire) -> oneshot::Receiver<Answer> {
+        wire.flights.depart(&Ticket::new(None)).unwrap().1
     }
 
     #[test]
@@ -344,32 +369,51 @@ mod tests {
     #[test]
     fn a_second_answer_and_a_wrong_number_are_strays() {
         let wire = Wire::new();
-        depart(&wire, 1);
+        let mut answered = depart(&wire);
         let line = br#"{"jsonrpc":"2.0","id":1,"result":{"a":1}}"#;
-        assert!(wire.read(line, &mut VecDeque::new()).is_some());
-        assert!(wire.read(line, &mut VecDeque::new()).is_none());
+        for _ in 0..2 {
+            assert!(wire.read(line, &mut VecDeque::new()).is_none());
+        }
+        assert!(answered.try_recv().unwrap().is_ok());
         assert_eq!((wire.noise.read().lines, wire.noise.read().strays), (0, 1));
     }
 
     #[test]
     fn results_pass_raw() {
         let wire = Wire::new();
-        depart(&wire, 7);
-        let line = br#"{"jsonrpc":"2.0","id":"7","result":{"content":[{"type":"x","y":1}],"z":2}}"#;
-        let message = wire.read(line, &mut VecDeque::new()).unwrap();
-        let (result, _) = message.into_response().unwrap();
-        let ServerResult::CustomResult(CustomResult(value)) = result else { panic!() };
+        let mut answered = depart(&wire);
+        let line = br#"{"jsonrpc":"2.0","id":"1","result":{"content":[{"type":"x","y":1}],"z":2}}"#;
+        assert!(wire.read(line, &mut VecDeque::new()).is_none());
+        let value = answered.try_recv().unwrap().unwrap();
         assert_eq!(value, serde_json::json!({"content": [{"type": "x", "y": 1}], "z": 2}));
+    }
+
+    #[test]
+    fn errors_pass_raw_whatever_their_code() {
+        let wire = Wire::new();
+        let check = |error: &str, expected: (i64, &str, Option<Value>)| {
+            let mut answered = wire.flights.depart(&Ticket::new(None)).unwrap();
+            let line = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, answered.0);
+            assert!(wire.read(line.as_bytes(), &mut VecDeque::new()).is_none());
+            let Err(CallError::Refused { code, message, data }) = answered.1.try_recv().unwrap() else {
+                panic!()
+            };
+            assert_eq!((code, message.as_str(), data), expected);
+        };
+        let data = Some(serde_json::json!({ "supported": [] }));
+        check(r#"{"code":-32022,"message":"no","data":{"supported":[]}}"#, (-32022, "no", data));
+        check(r#"{"code":9007199254740991,"message":""}"#, (9_007_199_254_740_991, "", None));
+        check(r#""what""#, (-32603, r#""what""#, None));
+        check(r#"{"message":"?"}"#, (-32603, r#"{"message":"?"}"#, None));
     }
 
     #[test]
     fn an_answer_that_is_no_json_fails_its_call_at_once() {
         let wire = Wire::new();
-        let ticket = depart(&wire, 3);
-        let line = br#"{"jsonrpc":"2.0","id":3,"result":{"content":[],"structuredContent":NaN}}"#;
-        let message = wire.read(line, &mut VecDeque::new()).unwrap();
-        assert!(message.into_error().is_some());
-        let Some(CallError::Unreadable { why }) = ticket.take_fault() else { panic!() };
+        let mut answer = depart(&wire);
+        let line = br#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":NaN}}"#;
+        assert!(wire.read(line, &mut VecDeque::new()).is_none());
+        let Err(CallError::Unreadable { why }) = answer.try_recv().unwrap() else { panic!() };
         assert!(why.contains("no JSON"), "{why}");
     }
 
@@ -386,7 +430,7 @@ mod tests {
     fn the_number_of_an_overlong_answer_is_read_from_either_end() {
         let check = |head: &str, tail: &str, expected: Option<i64>| {
             let id = answered(head.as_bytes(), tail.as_bytes());
-            assert_eq!(id, expected.map(NumberOrString::Number), "{head} … {tail}");
+            assert_eq!(id, expected, "{head} … {tail}");
         };
         check(r#"{"jsonrpc":"2.0","id":5,"result":{"content":[{"id":9"#, r#""id":8}}"#, Some(5));
         check(r#"{"jsonrpc": "2.0", "id": "5", "result": "#, "", Some(5));

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dormouse_types::BackChannel;
-use rmcp::model::{NumberOrString, RequestId};
+use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CallError;
@@ -16,8 +17,6 @@ pub(crate) struct Ticket {
     /// The way back to the caller; `None` for the hub's own requests.
     back: Option<Arc<dyn BackChannel>>,
     state: AtomicU8,
-    /// Why there is no answer that can be read, where rmcp's words do not say it.
-    fault: Mutex<Option<CallError>>,
     /// Cancelled when nobody waits for the answer any more.
     over: CancellationToken,
 }
@@ -28,12 +27,7 @@ const WITHDRAWN: u8 = 2;
 
 impl Ticket {
     pub(crate) fn new(back: Option<Arc<dyn BackChannel>>) -> Arc<Self> {
-        Arc::new(Self {
-            back,
-            state: AtomicU8::new(WAITING),
-            fault: Mutex::new(None),
-            over: CancellationToken::new(),
-        })
+        Arc::new(Self { back, state: AtomicU8::new(WAITING), over: CancellationToken::new() })
     }
 
     /// Claims the request for sending; false when it was withdrawn.
@@ -71,30 +65,16 @@ impl Ticket {
     pub(crate) fn back(&self) -> Option<&Arc<dyn BackChannel>> {
         self.back.as_ref()
     }
-
-    pub(super) fn set_fault(&self, fault: CallError) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-    }
-
-    /// Why there is no answer, if the wire knows more than rmcp.
-    pub(crate) fn take_fault(&self) -> Option<CallError> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
+
+/// What a server answered.
+pub(crate) type Answer = Result<Value, CallError>;
 
 /// One request on the wire.
 #[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) method: Method,
-    pub(super) ticket: Option<Arc<Ticket>>,
-    token: Option<NumberOrString>,
-}
-
-/// Whether rmcp needs the result typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
-    Initialize,
-    Other,
+struct Flight {
+    ticket: Arc<Ticket>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// The requests under way on one wire.
@@ -105,8 +85,11 @@ pub(crate) struct Flights {
 
 #[derive(Debug, Default)]
 struct Table {
-    flights: HashMap<RequestId, Flight>,
-    by_token: HashMap<NumberOrString, Arc<Ticket>>,
+    last: i64,
+    /// No answer comes any more.
+    ended: bool,
+    /// By number, which is the progress token too.
+    flights: HashMap<i64, Flight>,
 }
 
 impl Flights {
@@ -114,47 +97,54 @@ impl Flights {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn depart(
-        &self,
-        id: RequestId,
-        method: Method,
-        ticket: Option<Arc<Ticket>>,
-        token: Option<NumberOrString>,
-    ) {
+    /// Notes a request that is about to be sent, since the answer may be faster than the next line
+    /// of whoever sends. Gives its number, and where its answer comes: an end of that without an
+    /// answer is the end of the wire. `None` when the wire has ended.
+    pub(crate) fn depart(&self, ticket: &Arc<Ticket>) -> Option<(i64, oneshot::Receiver<Answer>)> {
+        let (answer, answered) = oneshot::channel();
         let mut table = self.table();
-        // Progress is for those who listen.
-        let token = token.filter(|_| ticket.as_ref().is_some_and(|ticket| ticket.back.is_some()));
-        if let (Some(token), Some(ticket)) = (&token, &ticket) {
-            table.by_token.insert(token.clone(), Arc::clone(ticket));
+        if table.ended {
+            return None;
         }
-        table.flights.insert(id, Flight { method, ticket, token });
+        table.last += 1;
+        let id = table.last;
+        table.flights.insert(id, Flight { ticket: Arc::clone(ticket), answer });
+        Some((id, answered))
     }
 
-    /// Ends a flight, by its answer or because nobody waits any more.
-    pub(super) fn land(&self, id: &RequestId) -> Option<Flight> {
-        let mut table = self.table();
-        let flight = table.flights.remove(id)?;
-        if let Some(token) = &flight.token {
-            table.by_token.remove(token);
-        }
-        Some(flight)
+    /// Gives an answer to whoever waits for it; false when nobody does.
+    pub(super) fn land(&self, id: i64, answer: Answer) -> bool {
+        let Some(flight) = self.table().flights.remove(&id) else { return false };
+        // Fails when he has left in this very moment.
+        let _ = flight.answer.send(answer);
+        true
     }
 
-    /// Forgets a request whose caller has left.
-    pub(crate) fn forget(&self, id: &RequestId) {
-        self.land(id);
+    /// Forgets a request whose caller has left; false when it was answered before.
+    pub(crate) fn forget(&self, id: i64) -> bool {
+        self.table().flights.remove(&id).is_some()
+    }
+
+    /// Nothing comes any more: ends every wait.
+    pub(crate) fn end(&self) {
+        let flights = {
+            let mut table = self.table();
+            table.ended = true;
+            std::mem::take(&mut table.flights)
+        };
+        drop(flights);
     }
 
     /// The request to which a progress token belongs.
-    pub(super) fn by_token(&self, token: &NumberOrString) -> Option<Arc<Ticket>> {
-        self.table().by_token.get(token).cloned()
+    pub(super) fn by_token(&self, token: i64) -> Option<Arc<Ticket>> {
+        self.table().flights.get(&token).map(|flight| Arc::clone(&flight.ticket))
     }
 
     /// The calls under way, one for each caller.
     pub(crate) fn callers(&self) -> Vec<Arc<Ticket>> {
         let table = self.table();
         let mut callers: Vec<Arc<Ticket>> = Vec::new();
-        for ticket in table.flights.values().filter_map(|flight| flight.ticket.as_ref()) {
+        for Flight { ticket, .. } in table.flights.values() {
             let Some(back) = ticket.back() else { continue };
             let known =
                 callers.iter().any(|other| other.back().is_some_and(|other| Arc::ptr_eq(other, back)));
@@ -190,12 +180,12 @@ mod tests {
     fn landing_forgets_the_progress_token_too() {
         let flights = Flights::default();
         let ticket = Ticket::new(Some(Arc::new(NoBackChannel)));
-        let (id, token) = (NumberOrString::Number(1), NumberOrString::Number(9));
-        flights.depart(id.clone(), Method::Other, Some(ticket), Some(token.clone()));
-        assert!(flights.by_token(&token).is_some());
+        let (id, mut answered) = flights.depart(&ticket).unwrap();
+        assert!(flights.by_token(id).is_some());
         assert_eq!(flights.callers().len(), 1);
-        assert!(flights.land(&id).is_some());
-        assert!(flights.by_token(&token).is_none() && flights.land(&id).is_none());
+        assert!(flights.land(id, Ok(Value::Null)));
+        assert!(matches!(answered.try_recv(), Ok(Ok(Value::Null))));
+        assert!(flights.by_token(id).is_none() && !flights.land(id, Ok(Value::Null)) && !flights.forget(id));
         assert!(flights.callers().is_empty());
     }
 
@@ -203,10 +193,17 @@ mod tests {
     fn two_calls_of_one_caller_are_one_caller() {
         let flights = Flights::default();
         let back: Arc<dyn BackChannel> = Arc::new(NoBackChannel);
-        for id in 0..2 {
-            let ticket = Ticket::new(Some(Arc::clone(&back)));
-            flights.depart(NumberOrString::Number(id), Method::Other, Some(ticket), None);
-        }
+        let departed = [(); 2].map(|()| flights.depart(&Ticket::new(Some(Arc::clone(&back)))).unwrap());
+        assert_ne!(departed[0].0, departed[1].0);
         assert_eq!(flights.callers().len(), 1);
+    }
+
+    #[test]
+    fn the_end_of_a_wire_ends_every_wait() {
+        let flights = Flights::default();
+        let (_, mut answered) = flights.depart(&Ticket::new(None)).unwrap();
+        flights.end();
+        assert!(answered.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+        assert!(flights.depart(&Ticket::new(None)).is_none());
     }
 }

@@ -45,7 +45,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The pipe is closed; then the line will not be sent.
-    pub(super) fn push(&self, bytes: Vec<u8>, ticket: Option<Arc<Ticket>>) -> io::Result<()> {
+    pub(crate) fn push(&self, bytes: Vec<u8>, ticket: Option<Arc<Ticket>>) -> io::Result<()> {
         let mut state = self.state();
         let idle = state.waiting.is_empty();
         state.waiting.push_back(Line { bytes, ticket });

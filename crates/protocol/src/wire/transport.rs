@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 
 use rmcp::RoleClient;
-use rmcp::model::JsonRpcMessage;
 use rmcp::service::TxJsonRpcMessage;
 use rmcp::transport::Transport;
 use serde_json::Value;
@@ -51,7 +50,8 @@ impl Transport<RoleClient> for StdioTransport {
     async fn receive(&mut self) -> Option<Incoming> {
         loop {
             if let Some(value) = self.batch.pop_front() {
-                if let Some(message) = self.wire.accept(value, b"a part of a batch", Stream::Shared) {
+                let taken = self.wire.accept(value, b"a part of a batch", Stream::Shared);
+                if let Some(message) = taken.incoming() {
                     return Some(message);
                 }
                 continue;
@@ -63,7 +63,8 @@ impl Transport<RoleClient> for StdioTransport {
                 }
                 Ok(Found::TooLong { bytes, head, tail }) => {
                     let why = format!("it has {bytes} bytes on one line, more than {LONGEST}");
-                    self.wire.unreadable(&head, &tail, why)
+                    self.wire.unreadable(&head, &tail, why);
+                    None
                 }
                 Ok(Found::End) => return None,
                 Err(error) => {
@@ -84,15 +85,17 @@ impl Transport<RoleClient> for StdioTransport {
 }
 
 impl StdioTransport {
+    /// Answers to the server: the hub's own requests do not come this way.
     fn push(&self, item: &TxJsonRpcMessage<RoleClient>) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(item)?;
         bytes.push(b'\n');
-        let JsonRpcMessage::Request(request) = item else { return self.outbox.push(bytes, None) };
-        let ticket = self.wire.depart(request);
-        let sent = self.outbox.push(bytes, ticket);
-        if sent.is_err() {
-            self.wire.flights.forget(&request.id);
-        }
-        sent
+        self.outbox.push(bytes, None)
+    }
+}
+
+/// Dropped with rmcp's loop, when the server's output has ended.
+impl Drop for StdioTransport {
+    fn drop(&mut self) {
+        self.wire.flights.end();
     }
 }
