@@ -4,6 +4,10 @@
 //! is `DORMOUSE_TIMING_CALL_SECONDS`. A variable wins over the file; what a program or a flag says
 //! wins over both.
 
+mod mcp;
+
+pub use mcp::{Mcp, McpMode, McpSection};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -37,6 +41,10 @@ pub struct Config {
     pub python: Python,
     /// How the hub listens.
     pub http: Http,
+    /// How long a hub in the background stays.
+    pub hub: HubSection,
+    /// What endpoints for MCP clients show.
+    pub mcp: Mcp,
     /// What is said about single servers, by name.
     pub servers: BTreeMap<String, ServerSection>,
 }
@@ -125,6 +133,14 @@ pub struct Http {
     pub max_body_bytes: usize,
 }
 
+/// How long a hub in the background stays.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubSection {
+    /// How long it stays after its last client has gone. One that nobody came to stays a while.
+    pub linger_seconds: f64,
+}
+
 /// What is said about one server.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -166,6 +182,8 @@ impl Default for Config {
             timing: TimingConfig::default(),
             python: Python::default(),
             http: Http::default(),
+            hub: HubSection::default(),
+            mcp: Mcp::default(),
             servers: BTreeMap::new(),
         }
     }
@@ -218,6 +236,19 @@ impl Default for Http {
             allowed_origins: Vec::new(),
             max_body_bytes: 4 * 1024 * 1024,
         }
+    }
+}
+
+impl Default for HubSection {
+    fn default() -> Self {
+        Self { linger_seconds: 300.0 }
+    }
+}
+
+impl HubSection {
+    /// How long a hub in the background stays after its last client has gone.
+    pub fn linger(&self) -> Duration {
+        seconds(self.linger_seconds)
     }
 }
 
@@ -278,6 +309,9 @@ impl Config {
                 return invalid(format!("servers.{name}: {error}"));
             }
         }
+        if let Some(problem) = self.mcp.problem() {
+            return invalid(problem);
+        }
         let seconds = [
             ("timing.start_seconds", Some(self.timing.start_seconds)),
             ("timing.call_seconds", Some(self.timing.call_seconds)),
@@ -285,6 +319,7 @@ impl Config {
             ("timing.idle_seconds", self.timing.idle_seconds.seconds()),
             ("models.timeout_seconds", Some(self.models.timeout_seconds)),
             ("redis.timeout_seconds", Some(self.redis.timeout_seconds)),
+            ("hub.linger_seconds", Some(self.hub.linger_seconds)),
         ];
         let servers = self.servers.iter().flat_map(|(name, said)| {
             [
@@ -401,6 +436,8 @@ impl fmt::Debug for Config {
             .field("drop_folders", &self.drop_folders)
             .field("timing", &self.timing)
             .field("http", &self.http)
+            .field("hub", &self.hub)
+            .field("mcp", &self.mcp)
             .field("servers", &self.servers)
             .finish_non_exhaustive()
     }

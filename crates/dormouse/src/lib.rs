@@ -42,7 +42,7 @@ mod token;
 
 pub use builder::{HubBuilder, OpenError};
 pub use config::{
-    Config, ConfigError, Http, HubSection, IdleSetting, Models, Never, Python, Redis, ServerSection,
+    Config, ConfigError, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models, Never, Python, Redis, ServerSection,
     TimingConfig, WantedSetting,
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
