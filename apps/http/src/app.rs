@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
+use dormouse_gateway::Gateway;
 
 use crate::domain::{Context, Format, Hub, Scope, ToolRef, Version, formed};
 use crate::journal::Journal;
@@ -38,6 +39,12 @@ impl App {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// The hub as an MCP server. One for all doors that share their settings: sessions and
+    /// subscriptions live in it.
+    pub(crate) fn gateway(&self) -> &Gateway {
+        self.0.settings.gateway.of(&self.0.hub, &self.0.settings.ending)
     }
 
     pub(crate) fn settings(&self) -> &HttpSettings {

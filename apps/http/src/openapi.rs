@@ -24,6 +24,7 @@ pub(crate) const AGENT: &str = "/agents/{agent_id}";
         (name = "supervision", description = "How servers fare, and how closely they are watched"),
         (name = "chat", description = "Conversations"),
         (name = "events", description = "Everything that changes"),
+        (name = "mcp", description = "The endpoint for MCP clients"),
         (name = "hub", description = "The hub itself"),
         (name = "tokens", description = "Who may use the hub over the network"),
     ),

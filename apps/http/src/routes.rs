@@ -5,8 +5,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use axum::routing::{get, post};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -15,8 +15,10 @@ use crate::app::App;
 use crate::domain::Hub;
 use crate::guard;
 use crate::handle::{
-    chat, events, hub, query, resources, servers, share, sign_in, supervision, tokens, tools, transfer,
+    chat, events, hub, mcp, mcp_upgrade, query, resources, retire, servers, share, sign_in, supervision, tokens,
+    tools, transfer,
 };
+use crate::mcp::{METADATA, endpoint, in_their_words, whole};
 use crate::openapi::{AGENT, begun, finished};
 use crate::problem::{Code, Problem};
 use crate::settings::{Door, HttpSettings};
@@ -31,6 +33,7 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(tools::call))
         .routes(routes!(tools::call_objects))
         .route("/tools/call", get(tools::show_call))
+        .route("/mcp/lines", get(mcp_upgrade::lines))
         .routes(routes!(servers::list, servers::add))
         .routes(routes!(servers::register))
         .routes(routes!(servers::show, servers::remove, share::replace, share::patch))
@@ -67,6 +70,7 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(chat::history, chat::clear))
         .routes(routes!(events::events))
         .routes(routes!(hub::health))
+        .routes(routes!(mcp::post, mcp::get, mcp::delete))
 }
 
 /// What there is once.
@@ -94,11 +98,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// The door decides who is let in; it must be the one behind which the router is served.
 pub fn router(hub: Hub, settings: HttpSettings, door: Door) -> Router {
     let app = App::new(hub, settings, door);
-    let store = Router::from(of_context().merge(of_hub()));
+    let store = Router::from(of_context().merge(of_hub())).route("/retire", post(retire::retire));
     let agent = Router::from(of_context());
     Router::new()
         .merge(store.route_layer(from_fn_with_state(app.clone(), guard::into_store)))
         .nest(AGENT, agent.route_layer(from_fn_with_state(app.clone(), guard::into_agent)))
+        .route(METADATA, get(whole))
+        .route(&format!("{METADATA}/{{*path}}"), get(endpoint))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
         .fallback(|| async { Problem::new(Code::NotFound, "see /docs for what there is") })
         .method_not_allowed_fallback(|| async {
@@ -106,6 +112,7 @@ pub fn router(hub: Hub, settings: HttpSettings, door: Door) -> Router {
         })
         .layer(DefaultBodyLimit::max(app.settings().max_body_bytes))
         .layer(from_fn_with_state(app.clone(), guard::door))
+        .layer(from_fn(in_their_words))
         .layer(cors(&app.settings().allowed_origins))
         .layer(from_fn(plainly))
         .with_state(app)
@@ -121,13 +128,13 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::ACCEPT,
-            HeaderName::from_static("last-event-id"),
+        // Tools may ask for headers of their own (`Mcp-Param-…`), so there is no list of all.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            HeaderName::from_static("dormouse-connecting"),
+            HeaderName::from_static("mcp-session-id"),
+            header::WWW_AUTHENTICATE,
         ])
-        .expose_headers([HeaderName::from_static("dormouse-connecting")])
 }
 
 /// Keeps browsers from guessing that an answer is something else than it says.

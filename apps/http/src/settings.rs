@@ -7,6 +7,9 @@ use dormouse::Http;
 use dormouse_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
+use crate::guests::Guests;
+use crate::mcp::SharedGateway;
+
 /// Where requests come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -31,6 +34,12 @@ pub struct HttpSettings {
     pub telemetry: Option<Arc<Telemetry>>,
     /// Cancelled when the hub ends: streams of events end then.
     pub ending: CancellationToken,
+    /// Who is at the space's socket.
+    pub guests: Guests,
+    /// For a hub in the background: cancelled when another process wants to be the hub.
+    pub retire: Option<CancellationToken>,
+    /// What MCP clients talk to, the same behind every door.
+    pub gateway: SharedGateway,
 }
 
 impl Default for HttpSettings {
@@ -43,6 +52,9 @@ impl Default for HttpSettings {
             require_token: false,
             telemetry: None,
             ending: CancellationToken::new(),
+            guests: Guests::default(),
+            retire: None,
+            gateway: SharedGateway::default(),
         }
     }
 }

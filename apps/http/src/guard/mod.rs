@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //!
-//! * Every route lies behind [`door`]; `/health` alone needs no token.
+//! * Every route lies behind [`door`]; only `/health`, and what says that a token is needed, need
+//!   none.
 //! * An agent's token opens that agent's routes only, and never what starts new programs.
 //! * The local socket is as safe as its file's mode, and asks for nothing more.
 
@@ -20,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::domain::{AgentId, Hub, Scope};
 use crate::extract::Entered;
+use crate::mcp::METADATA;
 use crate::problem::{Code, Problem};
 use crate::settings::Door;
 
@@ -68,11 +70,21 @@ fn enter(app: &App, request: &Request) -> Result<Access, Problem> {
     }
     let Door::Tcp(bound) = app.door() else { return Ok(Access::Store) };
     address::check(request, bound, app.settings())?;
-    if request.uri().path() == "/health" {
+    let path = request.uri().path();
+    if path == "/health" || path.starts_with(METADATA) {
         return Ok(Access::Store);
     }
-    let needed = app.settings().require_token || !bound.ip().is_loopback() || !app.hub().tokens().is_empty();
-    if needed { by_token(app.hub(), request.headers()) } else { Ok(Access::Store) }
+    if needs_token(app) { by_token(app.hub(), request.headers()) } else { Ok(Access::Store) }
+}
+
+/// Whether a token is needed at this door.
+pub(crate) fn needs_token(app: &App) -> bool {
+    match app.door() {
+        Door::Tcp(bound) => {
+            app.settings().require_token || !bound.ip().is_loopback() || !app.hub().tokens().is_empty()
+        }
+        Door::Local => false,
+    }
 }
 
 fn by_token(hub: &Hub, headers: &HeaderMap) -> Result<Access, Problem> {

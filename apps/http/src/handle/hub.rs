@@ -22,7 +22,8 @@ pub(crate) async fn health(State(app): State<App>, Entered { context, .. }: Ente
     let catalog = context.registry().snapshot();
     let (servers, tools) = (catalog.server_count(context.scope()), catalog.tool_count(context.scope()));
     let connecting = *context.orchestrator().first_contacts().borrow();
-    Json(HealthReport::of(app.hub().health().await, servers, tools, connecting))
+    let background = app.settings().retire.is_some();
+    Json(HealthReport::of(app.hub().health().await, servers, tools, connecting, background))
 }
 
 /// Shows what was measured, in Prometheus' text format.
@@ -45,7 +46,8 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
 pub(crate) async fn doctor(State(app): State<App>) -> Json<DoctorReport> {
     let hub = app.hub();
     let servers = hub.store().servers();
-    Json(DoctorReport::of(hub.space().root(), hub.doctor().await, hub.health().await, &servers))
+    let background = app.settings().retire.is_some();
+    Json(DoctorReport::of(hub.space().root(), hub.doctor().await, hub.health().await, &servers, background))
 }
 
 /// Looks at drop folders and `mcp.json` now, without waiting for word of a change.

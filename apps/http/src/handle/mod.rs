@@ -3,8 +3,11 @@
 pub(crate) mod chat;
 pub(crate) mod events;
 pub(crate) mod hub;
+pub(crate) mod mcp;
+pub(crate) mod mcp_upgrade;
 pub(crate) mod query;
 pub(crate) mod resources;
+pub(crate) mod retire;
 pub(crate) mod servers;
 pub(crate) mod share;
 pub(crate) mod sign_in;

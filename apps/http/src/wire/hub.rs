@@ -30,11 +30,20 @@ pub struct HealthReport {
     pub model: Option<String>,
     /// The hub's version.
     pub version: String,
+    /// Whether it runs in the background, for as long as it has clients.
+    #[serde(default)]
+    pub background: bool,
 }
 
 impl HealthReport {
     /// `servers` and `tools` are those of the context that is asked.
-    pub(crate) fn of(health: Health, servers: usize, tools: usize, connecting: usize) -> Self {
+    pub(crate) fn of(
+        health: Health,
+        servers: usize,
+        tools: usize,
+        connecting: usize,
+        background: bool,
+    ) -> Self {
         // Why it fails may name paths; that stays in the log and with `doctor`.
         let (status, storage) = match health.storage {
             StorageHealth::Ok => ("ok", "ok"),
@@ -50,6 +59,7 @@ impl HealthReport {
             storage: storage.to_owned(),
             model: health.model,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            background,
         }
     }
 }
@@ -140,10 +150,19 @@ pub struct DoctorReport {
     /// Where sign-ins at servers at URLs are kept.
     #[serde(default)]
     pub sign_ins: String,
+    /// Whether the hub runs in the background, for as long as it has clients.
+    #[serde(default)]
+    pub background: bool,
 }
 
 impl DoctorReport {
-    pub(crate) fn of(space: &Path, doctor: Doctor, health: Health, servers: &[ServerInfo]) -> Self {
+    pub(crate) fn of(
+        space: &Path,
+        doctor: Doctor,
+        health: Health,
+        servers: &[ServerInfo],
+        background: bool,
+    ) -> Self {
         let Doctor { findings, python, weaknesses, model, hint, sign_ins } = doctor;
         let (python, python_problem) = match python {
             Ok(path) => (Some(path.display().to_string()), None),
@@ -164,6 +183,7 @@ impl DoctorReport {
             hint,
             storage,
             sign_ins: super::kept(sign_ins),
+            background,
         }
     }
 }

@@ -1,0 +1,171 @@
+//! What MCP clients meet before and beside the gateway: refusals in their language, where tokens
+//! are explained, and one gateway for all doors of a hub.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use dormouse_gateway::Gateway;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::app::App;
+use crate::domain::{AgentId, Hub};
+use crate::guard;
+use crate::problem::{Code, Problem};
+
+/// Where the metadata of protected resources lies (RFC 9728).
+pub(crate) const METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// The longest problem document that is put into other words.
+const LONGEST_PROBLEM: usize = 256 << 10;
+
+/// The gateway of a hub, shared by all its doors. Cheap to clone; it is made when it is needed.
+#[derive(Clone, Default)]
+pub struct SharedGateway(Arc<OnceLock<Running>>);
+
+struct Running {
+    gateway: Gateway,
+    /// Ends the gateway's streams when the hub ends.
+    _ends: Option<AbortOnDropHandle<()>>,
+}
+
+impl SharedGateway {
+    pub(crate) fn of(&self, hub: &Hub, ending: &CancellationToken) -> &Gateway {
+        let running = self.0.get_or_init(|| {
+            let gateway = Gateway::new(hub);
+            let (ends, ending) = (gateway.clone(), ending.clone());
+            let watch = async move {
+                ending.cancelled().await;
+                ends.end();
+            };
+            let runtime = tokio::runtime::Handle::try_current().ok();
+            let ends = runtime.map(|runtime| AbortOnDropHandle::new(runtime.spawn(watch)));
+            Running { gateway, _ends: ends }
+        });
+        &running.gateway
+    }
+}
+
+impl fmt::Debug for SharedGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedGateway").field("made", &self.0.get().is_some()).finish()
+    }
+}
+
+/// Whether MCP clients talk to this path.
+fn is_endpoint(path: &str) -> bool {
+    match path.strip_prefix("/agents/").and_then(|rest| rest.split_once('/')) {
+        Some((_, rest)) => rest == "mcp",
+        None => path == "/mcp",
+    }
+}
+
+/// Says refusals of the guard and of the router to MCP clients as JSON-RPC errors, and tells those
+/// who need a token where that is explained.
+pub(crate) async fn in_their_words(request: Request, next: Next) -> Response {
+    if !is_endpoint(request.uri().path()) {
+        return next.run(request).await;
+    }
+    // Only who is refused needs to know where it is.
+    let place = base(request.headers()).map(|base| (base, request.uri().path().to_owned()));
+    let response = next.run(request).await;
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == b"application/problem+json");
+    if is_problem { in_rpc(response, place).await } else { response }
+}
+
+async fn in_rpc(response: Response, place: Option<(String, String)>) -> Response {
+    let (parts, body) = response.into_parts();
+    let problem = match to_bytes(body, LONGEST_PROBLEM).await {
+        Ok(bytes) => serde_json::from_slice::<Problem>(&bytes).ok(),
+        Err(_) => None,
+    };
+    let problem = problem.unwrap_or_else(|| Problem::new(Code::Internal, "the error has no words"));
+    let data = json!({ "code": problem.code });
+    let mut response = dormouse_gateway::http::refused(parts.status, &problem.detail, data)
+        .map(axum::body::Body::new)
+        .into_response();
+    for name in [header::ALLOW, header::WWW_AUTHENTICATE] {
+        if let Some(value) = parts.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    if let (Code::Unauthorized, Some((base, path))) = (problem.code, place) {
+        let challenge = format!(r#"Bearer realm="dormouse", resource_metadata="{base}{METADATA}{path}""#);
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+    }
+    response
+}
+
+/// What the hub is called by this client, who may reach it through a proxy that does TLS.
+fn base(headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    // It is put between quotes.
+    if host.contains(['"', '\\', ' ']) {
+        return None;
+    }
+    let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
+    Some(format!("{}://{host}", if secure { "https" } else { "http" }))
+}
+
+/// What needs a token, and how it is sent: the whole hub.
+pub(crate) async fn whole(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
+    metadata(&app, &headers, "")
+}
+
+/// What needs a token, and how it is sent: one endpoint.
+pub(crate) async fn endpoint(
+    State(app): State<App>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let path = format!("/{path}");
+    let agent = path.strip_prefix("/agents/").and_then(|rest| rest.strip_suffix("/mcp"));
+    if !is_endpoint(&path) || agent.is_some_and(|agent| AgentId::try_new(agent).is_err()) {
+        return Err(nothing());
+    }
+    metadata(&app, &headers, &path)
+}
+
+fn metadata(app: &App, headers: &HeaderMap, path: &str) -> Result<Json<Value>, Problem> {
+    let base = base(headers).filter(|_| guard::needs_token(app)).ok_or_else(nothing)?;
+    Ok(Json(json!({
+        "resource": format!("{base}{path}"),
+        "resource_name": "Dormouse",
+        "bearer_methods_supported": ["header"],
+    })))
+}
+
+fn nothing() -> Problem {
+    Problem::new(Code::NotFound, "see /docs for what there is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_told_by_their_paths() {
+        for (path, is) in [
+            ("/mcp", true),
+            ("/agents/a/mcp", true),
+            ("/mcp/", false),
+            ("/agents/mcp", false),
+            ("/agents/a/b/mcp", false),
+            ("/tools", false),
+        ] {
+            assert_eq!(is_endpoint(path), is, "{path}");
+        }
+    }
+}
