@@ -68,14 +68,11 @@ pub(super) fn found(text: &str) -> Result<Vec<Found>, ClientError> {
     let document = document(text)?;
     let Some(servers) = document.get(SERVERS) else { return Ok(Vec::new()) };
     let servers = servers.as_table_like().ok_or_else(|| shape(servers))?;
-    let found = servers.iter().filter_map(|(name, item)| match value_of(item) {
-        Value::Object(entry) => Some(Found {
-            path: format!("{SERVERS}.{name}"),
-            name: name.to_owned(),
-            is_everywhere: true,
-            entry,
-        }),
-        _ => None,
+    let found = servers.iter().map(|(name, item)| Found {
+        path: format!("{SERVERS}.{name}"),
+        name: name.to_owned(),
+        is_everywhere: true,
+        entry: value_of(item),
     });
     Ok(found.collect())
 }

@@ -80,8 +80,7 @@ pub(super) fn found(client: Client, text: &str) -> Result<Vec<Found>, ClientErro
     let root = root(text)?;
     let mut found = Vec::new();
     for (path, servers) in maps(client, &root)? {
-        let objects = servers.iter().filter_map(|(name, entry)| Some((name, entry.as_object()?)));
-        found.extend(objects.map(|(name, entry)| Found {
+        found.extend(servers.iter().map(|(name, entry)| Found {
             path: format!("{}.{name}", path.join(".")),
             name: name.clone(),
             is_everywhere: path.len() == 1,

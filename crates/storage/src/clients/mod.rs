@@ -148,7 +148,7 @@ pub struct Found {
     /// Whether it is for all that the client does, and not for one project alone.
     pub is_everywhere: bool,
     /// What stands there.
-    pub entry: Map<String, Value>,
+    pub entry: Value,
 }
 
 /// Without the entry, which holds secrets.
@@ -158,7 +158,7 @@ impl fmt::Debug for Found {
     }
 }
 
-/// Every server of a client's configuration that is an object, as it is written.
+/// Every server of a client's configuration, as it is written.
 ///
 /// # Errors
 /// As [`read`].

@@ -127,6 +127,21 @@ impl Plan {
         diff::diff(&before, &shown(&self.after))
     }
 
+    /// Tries whether the file's folder can be written into, for whoever must do something else
+    /// first that cannot be taken back.
+    ///
+    /// # Errors
+    /// [`ApplyError`]
+    pub fn try_place(&self) -> Result<(), ApplyError> {
+        let write = |source| SaveError::Write { file: self.file.clone(), source };
+        let place = resolved(&self.file).map_err(|_| write(io::ErrorKind::InvalidInput.into()))?;
+        // A folder that is missing is made when the plan is carried out.
+        let folder = place.ancestors().skip(1).find(|folder| exists(folder));
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::NamedTempFile::new_in(folder).map_err(write)?;
+        Ok(())
+    }
+
     /// Carries the plan out in one step, with a backup beside the file.
     ///
     /// # Errors
