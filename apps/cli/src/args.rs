@@ -1,5 +1,6 @@
 //! The command line.
 
+mod mcp;
 mod offers;
 mod sign_in;
 mod supervision;
@@ -11,6 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use dormouse_types::{AgentId, Outcome, ServerState, SessionId};
 
+pub(crate) use mcp::{Mcp, Mode};
 pub(crate) use offers::{
     Agents, AgentsVerb, Config, ConfigVerb, Forgotten, Prompts, PromptsVerb, Resources, ResourcesVerb, Whence,
 };
@@ -61,6 +63,11 @@ pub(crate) enum Command {
     Ask(Ask),
     /// Be the hub of the space, over HTTP, until told to end
     Serve(Serve),
+    /// Be an MCP server on standard input and output, for a client that starts its servers itself
+    ///
+    /// Joins the hub of the space, or starts one in the background that ends some time after its
+    /// last client has gone.
+    Mcp(Mcp),
     /// Servers: what they are, how they fare, and when they sleep
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Servers(Servers),
@@ -132,6 +139,9 @@ pub(crate) struct Serve {
     /// The port to listen on; 0 takes a free one [default: 18200]
     #[arg(long)]
     pub(crate) port: Option<u16>,
+    /// Listen on the space's socket only, and end some time after the last client has gone
+    #[arg(long, hide = true, conflicts_with_all = ["host", "port"])]
+    pub(crate) background: bool,
 }
 
 #[derive(Debug, Args)]

@@ -109,12 +109,7 @@ impl HubClient {
     /// as long as this client does.
     pub(crate) async fn connect(socket: &Path) -> Result<Self, NoAnswer> {
         let greeted = tokio::time::timeout(GREETING, async {
-            let stream = UnixStream::connect(socket).await.map_err(|_| NoAnswer::Nobody)?;
-            // Where the socket lies in a folder of all users, anybody could have made it.
-            let peer = stream.peer_cred().map_err(|_| NoAnswer::Nobody)?.uid();
-            if peer != rustix::process::geteuid().as_raw() && peer != 0 {
-                return Err(NoAnswer::Foreign);
-            }
+            let stream = reach(socket).await?;
             let handshake = http1::handshake(TokioIo::new(stream)).await;
             let (sender, connection) = handshake.map_err(|_| NoAnswer::Nobody)?;
             // Ends with the sender, which this client holds.
@@ -146,6 +141,11 @@ impl HubClient {
         body: &impl Serialize,
     ) -> Result<T, Failure> {
         parse(&self.exchange(Method::POST, path, Some(json(body)?), Effect::Change).await?)
+    }
+
+    /// Tells the hub something that it answers with nothing.
+    pub(crate) async fn tell(&mut self, path: &str) -> Result<(), Failure> {
+        self.exchange(Method::POST, path, Some(Bytes::new()), Effect::Change).await.map(drop)
     }
 
     /// Has something replaced.
@@ -295,6 +295,22 @@ impl Unanswered {
     pub(crate) fn of_stream(self) -> Failure {
         self.failure(Effect::Call)
     }
+}
+
+/// Connects to a socket that is ours.
+pub(crate) async fn reach(socket: &Path) -> Result<UnixStream, NoAnswer> {
+    let stream = UnixStream::connect(socket).await.map_err(|_| NoAnswer::Nobody)?;
+    // Where the socket lies in a folder of all users, anybody could have made it.
+    let peer = stream.peer_cred().map_err(|_| NoAnswer::Nobody)?.uid();
+    if peer != rustix::process::geteuid().as_raw() && peer != 0 {
+        return Err(NoAnswer::Foreign);
+    }
+    Ok(stream)
+}
+
+/// Why a request that changes nothing was refused.
+pub(crate) async fn refused(response: Response<Body>) -> Failure {
+    refusal(response, Effect::None).await
 }
 
 /// The name as a segment of a path.

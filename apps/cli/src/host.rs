@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse::{Config, Hub, LockError, OpenError, Space};
-use dormouse_http::{Door, HttpSettings};
+use dormouse_http::{Door, Guests, HttpSettings};
 use dormouse_telemetry::Telemetry;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
@@ -46,6 +46,8 @@ pub(crate) enum Stay {
     OneCommand,
     /// Until it is told to end.
     Long,
+    /// Until its last client has gone, or another process wants to be the hub.
+    Background,
 }
 
 /// The hub of a space, in this process.
@@ -68,8 +70,9 @@ impl Host {
             .space(space.root())
             .config(config)
             .meter(telemetry.meter())
-            .prepare_ahead(stay == Stay::Long);
+            .prepare_ahead(stay != Stay::OneCommand);
         http.telemetry = Some(Arc::new(telemetry));
+        http.retire = (stay == Stay::Background).then(CancellationToken::new);
         let hub = match builder.open().await {
             Ok(hub) => hub,
             Err(OpenError::Lock(LockError::Held { .. })) => return Ok(None),
@@ -87,7 +90,8 @@ impl Host {
         let closing = CancellationToken::new();
         let router = dormouse_http::router(hub.clone(), http.clone(), Door::Local);
         let service = TowerToHyperService::new(router);
-        let door = tokio::spawn(listen(listener, service, closing.clone(), http.ending.clone()));
+        let (guests, ending) = (http.guests.clone(), http.ending.clone());
+        let door = tokio::spawn(listen(listener, service, guests, closing.clone(), ending));
         Ok(Some(Self { hub, http, closing, door, socket }))
     }
 
@@ -109,16 +113,17 @@ impl Host {
         }))
     }
 
-    /// Ends the hub once those who joined it are done.
-    pub(crate) async fn end(self, haste: &CancellationToken) {
+    /// Ends the hub once those who joined it are done, or as soon as there is haste.
+    pub(crate) async fn end(self, haste: impl Future<Output = ()>) {
         // First the file: who comes now finds no socket, and waits for the lock.
         let _ = std::fs::remove_file(&self.socket);
         self.closing.cancel();
+        self.http.guests.dismiss();
         let mut door = self.door;
         tokio::select! {
             _ = &mut door => {}
             // Those who joined see their requests fail; `shutdown` lets running calls finish.
-            () = haste.cancelled() => {}
+            () = haste => {}
         }
         self.http.ending.cancel();
         self.hub.shutdown().await;
@@ -150,6 +155,7 @@ fn bind(socket: &Path) -> io::Result<UnixListener> {
 async fn listen<S, B>(
     listener: UnixListener,
     service: S,
+    present: Guests,
     closing: CancellationToken,
     ending: CancellationToken,
 ) where
@@ -173,8 +179,10 @@ async fn listen<S, B>(
             },
         };
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        let (connection, guest) = (connection.with_upgrades(), present.enter());
         let (closing, ending) = (closing.clone(), ending.clone());
         guests.spawn(async move {
+            let _guest = guest;
             let mut connection = std::pin::pin!(connection);
             let last_request = async {
                 closing.cancelled().await;
@@ -192,6 +200,8 @@ async fn listen<S, B>(
     }
     drop(listener);
     while guests.join_next().await.is_some() {}
+    // Streams of MCP outlive the connections that they began as.
+    present.gone().await;
 }
 
 fn not_opened(error: &OpenError) -> Failure {

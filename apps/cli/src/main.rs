@@ -11,6 +11,9 @@
 //! * However the command ends, no process of its hub is left.
 
 mod args;
+mod background;
+mod bridge;
+mod claim;
 mod client;
 mod command;
 mod events;

@@ -36,6 +36,7 @@ fn told(output: &Output, report: &DoctorReport) -> Result<(), Failure> {
     let python = report.python.clone().or(report.python_problem.clone()).unwrap_or_default();
     output.facts(vec![
         ("space", report.space.clone()),
+        ("hub", if report.background { "in the background".to_owned() } else { String::new() }),
         ("storage", report.storage.clone()),
         ("python", python),
         ("model", report.model.clone().unwrap_or_else(|| "none".to_owned())),
@@ -85,6 +86,7 @@ mod tests {
             hint: None,
             storage: "ok".to_owned(),
             sign_ins: String::new(),
+            background: false,
         }
     }
 

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod events;
 mod history;
+mod mcp;
 mod prompts;
 mod resources;
 mod serve;
@@ -52,6 +53,7 @@ pub(crate) async fn run(run: &Run, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Ask(ask) => ask::run(run, ask).await,
         Command::Serve(serve) => serve::run(run, serve).await,
+        Command::Mcp(mcp) => mcp::run(run, mcp).await,
         Command::Servers(servers) => servers::run(run, servers).await,
         Command::Tools(tools) => tools::run(run, tools).await,
         Command::Resources(resources) => resources::run(run, resources).await,

@@ -7,6 +7,7 @@
 mod agents;
 mod calls;
 mod hubs;
+mod mcp;
 mod settings;
 mod sign_in;
 mod supervision;

@@ -1,0 +1,280 @@
+//! Between a client of MCP on standard input and output, and the hub of the space.
+//!
+//! The bridge copies lines. The hub behind it may end or be replaced: the bridge comes again to
+//! the next one, goes on in the same session, and hands on what was not taken. So it knows which
+//! requests are under way ([`ledger`]), and nothing more of MCP.
+//!
+//! # Invariants
+//!
+//! * Standard output carries messages of MCP only.
+//! * Memory is bounded: who does not read makes the other side wait.
+
+mod ledger;
+mod link;
+mod message;
+
+use std::io;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use dormouse_gateway::stdio::{LONGEST, Line, Lines};
+use serde_json::json;
+use tokio::io::{AsyncWriteExt, Stdout};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use self::ledger::{Ledger, Passage};
+pub(crate) use self::link::{Link, NoLink};
+use crate::failure::Failure;
+
+/// How long answers may take once the client has closed its side.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How many bytes of small lines are written at once.
+const BATCH: usize = 64 * 1024;
+
+/// A client on standard input and output, and what it is owed.
+#[derive(Debug)]
+pub(crate) struct Bridge {
+    from_client: mpsc::Receiver<Line>,
+    to_client: tokio::sync::Mutex<Stdout>,
+    ledger: Mutex<Ledger>,
+    /// The ledger has room again, or something to send.
+    changed: Notify,
+    /// Since when the client has closed its side.
+    left: Option<Instant>,
+}
+
+/// Why nothing is copied any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client does not read, or has left and was answered.
+    Client,
+    /// The hub closed the stream.
+    Hub,
+}
+
+impl Bridge {
+    /// Begins to read what the client says.
+    pub(crate) fn begin() -> Self {
+        // The reader ends with the input, or with the bridge.
+        let (client, from_client) = mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut lines = Lines::of(tokio::io::stdin());
+            // What cannot be read is as good as closed.
+            while let Ok(Some(line)) = lines.next().await {
+                if client.send(line).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            from_client,
+            to_client: tokio::sync::Mutex::new(tokio::io::stdout()),
+            ledger: Mutex::default(),
+            changed: Notify::new(),
+            left: None,
+        }
+    }
+
+    /// Copies until the client leaves. `hub` leads to the space's hub, in a session if one is
+    /// named, as often as one is needed.
+    pub(crate) async fn run(
+        mut self,
+        hub: impl AsyncFn(Option<String>) -> Result<Link, Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            let session = self.ledger().session().map(str::to_owned);
+            let link = match self.meanwhile(hub(session)).await {
+                Ok(Some(link)) => link,
+                Ok(None) => return Ok(()),
+                Err(failure) => {
+                    let told = self.ledger().abandoned(failure.message());
+                    for line in told {
+                        // The failure is what counts.
+                        let _ = self.tell(&line).await;
+                    }
+                    return Err(failure);
+                }
+            };
+            match self.carry(link).await {
+                End::Client => return Ok(()),
+                End::Hub => {}
+            }
+            let told = self.ledger().broken();
+            for line in told {
+                if self.tell(&line).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Waits for a hub, and listens to the client meanwhile; `None` once it has left and nothing is
+    /// owed to it, or it was kept waiting for too long.
+    async fn meanwhile(
+        &mut self,
+        hub: impl Future<Output = Result<Link, Failure>>,
+    ) -> Result<Option<Link>, Failure> {
+        let mut hub = std::pin::pin!(hub);
+        loop {
+            if self.left.is_some() && self.ledger().is_settled() {
+                return Ok(None);
+            }
+            let listening = self.left.is_none() && self.ledger().has_room();
+            tokio::select! {
+                link = &mut hub => return link.map(Some),
+                line = self.from_client.recv(), if listening => {
+                    if self.take(line).await.is_err() {
+                        return Ok(None);
+                    }
+                }
+                () = farewell(self.left) => return Ok(None),
+            }
+        }
+    }
+
+    /// Takes a line of the client, or its end.
+    async fn take(&mut self, line: Option<Line>) -> io::Result<()> {
+        match line {
+            Some(Line::Text(line)) => self.ledger().note(line.into()),
+            Some(Line::TooLong) => self.tell(&too_long()).await?,
+            None => self.left = Some(Instant::now()),
+        }
+        Ok(())
+    }
+
+    /// Copies both ways until one side ends.
+    async fn carry(&mut self, link: Link) -> End {
+        let Link { mut from_hub, mut to_hub, session } = link;
+        self.ledger().begin(session);
+        let mut left = self.left;
+        let Self { from_client, to_client, ledger, changed, .. } = self;
+        let (from_client, to_client, ledger, changed) = (from_client, &*to_client, &*ledger, &*changed);
+        let lock = || ledger.lock().expect("nothing panics while it holds the ledger");
+
+        let up = async {
+            loop {
+                while let Some(batch) = next_batch(&mut lock()) {
+                    // The hub's end is seen where it is read, after all that it said.
+                    if to_hub.write_all(&batch).await.is_err() {
+                        return std::future::pending().await;
+                    }
+                }
+                if to_hub.flush().await.is_err() {
+                    return std::future::pending().await;
+                }
+                if left.is_some() {
+                    let _ = to_hub.shutdown().await;
+                    farewell(left).await;
+                    return left;
+                }
+                let room = lock().has_room();
+                tokio::select! {
+                    line = from_client.recv(), if room => match line {
+                        Some(Line::Text(line)) => lock().note(line.into()),
+                        Some(Line::TooLong) => {
+                            if write(to_client, &too_long()).await.is_err() {
+                                return left;
+                            }
+                        }
+                        None => left = Some(Instant::now()),
+                    },
+                    () = changed.notified() => {}
+                }
+            }
+        };
+        let down = async {
+            loop {
+                let Ok(Some(line)) = from_hub.next().await else { return End::Hub };
+                let Line::Text(line) = line else { continue };
+                match line.strip_prefix(b"#") {
+                    Some(word) => {
+                        heed(&mut lock(), word);
+                        changed.notify_one();
+                    }
+                    None => {
+                        let passage = lock().passes(&line);
+                        if passage == Passage::Client
+                            && copy(to_client, &line, !from_hub.has_more()).await.is_err()
+                        {
+                            return End::Client;
+                        }
+                    }
+                }
+            }
+        };
+        let end = tokio::select! {
+            end = down => end,
+            _ = up => End::Client,
+        };
+        // `left` belongs to the stream until here.
+        if self.left.is_none() && self.from_client.is_closed() && self.from_client.is_empty() {
+            self.left = Some(Instant::now());
+        }
+        if self.left.is_some() {
+            self.ledger().left();
+        }
+        match self.left {
+            Some(_) if self.ledger().is_settled() => End::Client,
+            _ => end,
+        }
+    }
+
+    /// Says something to the client.
+    async fn tell(&self, line: &str) -> io::Result<()> {
+        write(&self.to_client, line).await
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("nothing panics while it holds the ledger")
+    }
+}
+
+/// Returns when a client that has left was waited for long enough; never while it is there.
+async fn farewell(left: Option<Instant>) {
+    match left {
+        Some(left) => tokio::time::sleep_until(left + FAREWELL).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lines to send, as many as are worth one write.
+fn next_batch(ledger: &mut Ledger) -> Option<Vec<u8>> {
+    let mut batch = Vec::new();
+    while batch.len() < BATCH
+        && let Some(line) = ledger.next()
+    {
+        batch.extend_from_slice(&line);
+        batch.push(b'\n');
+    }
+    (!batch.is_empty()).then_some(batch)
+}
+
+/// What the hub tells of the lines that it got.
+fn heed(ledger: &mut Ledger, word: &[u8]) {
+    let Some((word, value)) = std::str::from_utf8(word).ok().and_then(|word| word.split_once(' ')) else {
+        return;
+    };
+    match (word, value.parse::<u64>()) {
+        ("taken", Ok(lines)) => ledger.taken(lines),
+        ("refused", Ok(line)) => ledger.refused(line),
+        // A newer hub may tell more.
+        _ => {}
+    }
+}
+
+async fn write(to_client: &tokio::sync::Mutex<Stdout>, line: &str) -> io::Result<()> {
+    copy(to_client, line.as_bytes(), true).await
+}
+
+async fn copy(to_client: &tokio::sync::Mutex<Stdout>, line: &[u8], flush: bool) -> io::Result<()> {
+    let mut out = to_client.lock().await;
+    out.write_all(&[line, b"\n"].concat()).await?;
+    if flush { out.flush().await } else { Ok(()) }
+}
+
+fn too_long() -> String {
+    let message = format!("a message has at most {LONGEST} bytes");
+    json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": message}}).to_string()
+}
