@@ -541,6 +541,7 @@ fn credentials_become_headers_and_sign_in_is_read() {
     let auth = |entry: Value| remote(entry).auth;
     let person = |scopes: &[&str]| Auth::AuthorizationCode {
         client_id: None,
+        client_secret: None,
         scopes: scopes.iter().map(|it| (*it).to_owned()).collect(),
     };
     assert_eq!(auth(json!({"url": url})), Auth::Headers);
@@ -673,14 +674,18 @@ fn limits_and_a_server_at_a_url_are_written_as_they_are_read() {
     let McpLaunch::Url(remote) = &mut server.launch else { panic!() };
     remote.transport = RemoteTransport::Sse;
     remote.ca_file = Some("ca.pem".into());
-    remote.auth = Auth::AuthorizationCode { client_id: Some("i".into()), scopes: vec![] };
+    remote.auth = Auth::AuthorizationCode {
+        client_id: Some("i".into()),
+        client_secret: Some("s".into()),
+        scopes: vec![],
+    };
     file.put(&name("s"), &server);
     assert_eq!(file.servers()[&name("s")], server);
     assert_eq!(
         Value::Object(file.raw(&name("s")).unwrap()),
         json!({"url": "http://h/sse", "type": "sse", "x": 1, "headers": {"Authorization": "Bearer t"}, "dormouse": {
             "concurrency": 4, "queue": 0, "stateless": true, "ca_file": "ca.pem",
-            "oauth": {"flow": "authorization_code", "client_id": "i"}
+            "oauth": {"flow": "authorization_code", "client_id": "i", "client_secret": "s"}
         }})
     );
     let config = server.config(Timing::default());

@@ -71,6 +71,8 @@ pub enum Auth {
     AuthorizationCode {
         /// The client's id, where the server does not register clients by itself.
         client_id: Option<String>,
+        /// That client's secret, with `${VAR}` not yet expanded.
+        client_secret: Option<String>,
         /// What is asked for; empty is what the server proposes.
         scopes: Vec<String>,
     },

@@ -73,8 +73,9 @@ impl Remotes {
 fn signing(auth: &Auth) -> Result<Auth, StartFault> {
     Ok(match auth {
         Auth::Headers => Auth::Headers,
-        Auth::AuthorizationCode { client_id, scopes } => Auth::AuthorizationCode {
+        Auth::AuthorizationCode { client_id, client_secret, scopes } => Auth::AuthorizationCode {
             client_id: client_id.as_deref().map(expanded).transpose()?,
+            client_secret: client_secret.as_deref().map(expanded).transpose()?,
             scopes: scopes.clone(),
         },
         Auth::ClientCredentials { client_id, client_secret, scopes } => Auth::ClientCredentials {

@@ -57,7 +57,9 @@ impl Authority {
         let mut manager = made.map_err(|error| explained(&web, &error))?;
         let scratch = InMemoryCredentialStore::new();
         manager.set_credential_store(scratch.clone());
-        let found = manager.resolve_metadata().await.map_err(|error| explained(&web, &error))?;
+        let challenge = web.challenge(resource).await;
+        let found = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
+        let found = found.map_err(|error| explained(&web, &error))?;
         let guessed = !found.source.is_discovered();
         manager.set_metadata(found.metadata.clone());
         Ok(Self { manager, scratch, metadata: found.metadata, guessed, resource: resource.clone(), web })
@@ -81,15 +83,16 @@ impl Authority {
         scopes
     }
 
-    /// Becomes the client that a person configured, or registers one.
+    /// Becomes the client that a person configured, with its secret if it has one, or registers one.
     pub(super) async fn introduce(
         &mut self,
-        client_id: Option<&str>,
+        configured: Option<(&str, Option<&str>)>,
         redirect: &str,
         scopes: &[String],
     ) -> Result<Client, SignInError> {
-        if let Some(id) = client_id {
-            let client = Client { id: id.to_owned(), secret: None, redirect: redirect.to_owned() };
+        if let Some((id, secret)) = configured {
+            let (id, secret) = (id.to_owned(), secret.map(str::to_owned));
+            let client = Client { id, secret, redirect: redirect.to_owned() };
             self.be(&client)?;
             return Ok(client);
         }

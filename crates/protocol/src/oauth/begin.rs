@@ -42,7 +42,7 @@ impl SignIns {
         auth: &Auth,
         ca_file: Option<&Path>,
     ) -> Result<SigningIn, SignInError> {
-        let (Auth::AuthorizationCode { client_id, scopes }, Some(key)) =
+        let (Auth::AuthorizationCode { client_id, client_secret, scopes }, Some(key)) =
             (auth, GrantKey::of(&self.owner, url, auth))
         else {
             return Err(SignInError::NotOffered { why: "it is not configured for a person".to_owned() });
@@ -65,7 +65,8 @@ impl SignIns {
             }
         }
         let redirect = callback.redirect();
-        let client = authority.introduce(client_id.as_deref(), &redirect, &scopes).await?;
+        let configured = client_id.as_deref().map(|id| (id, client_secret.as_deref()));
+        let client = authority.introduce(configured, &redirect, &scopes).await?;
         let authorize_url = authority.address(&scopes).await?;
         let state = authorize_url.query_pairs().find(|(name, _)| name == "state");
         let state = state.map(|(_, state)| state.into_owned()).expect("rmcp puts a state into each address");

@@ -29,7 +29,7 @@ impl GrantKey {
     pub(super) fn of(owner: &str, url: &Url, auth: &Auth) -> Option<Self> {
         let (client_id, scopes) = match auth {
             Auth::Headers => return None,
-            Auth::AuthorizationCode { client_id, scopes } => (client_id.clone(), scopes),
+            Auth::AuthorizationCode { client_id, scopes, .. } => (client_id.clone(), scopes),
             Auth::ClientCredentials { client_id, scopes, .. } => (Some(client_id.clone()), scopes),
         };
         let mut scopes = scopes.clone();
@@ -86,6 +86,7 @@ mod tests {
     fn key(url: &str, client_id: Option<&str>, scopes: &[&str]) -> GrantKey {
         let auth = Auth::AuthorizationCode {
             client_id: client_id.map(str::to_owned),
+            client_secret: None,
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         GrantKey::of("", &Url::parse(url).unwrap(), &auth).unwrap()
@@ -95,7 +96,7 @@ mod tests {
     fn owners_share_nothing() {
         let (url, auth) = (
             Url::parse("https://a.example/mcp").unwrap(),
-            Auth::AuthorizationCode { client_id: None, scopes: Vec::new() },
+            Auth::AuthorizationCode { client_id: None, client_secret: None, scopes: Vec::new() },
         );
         let [hub, ann, bob] = ["", "ann", "bob"].map(|owner| GrantKey::of(owner, &url, &auth).unwrap());
         assert!(hub != ann && ann != bob && hub.short() != ann.short() && ann.short() != bob.short());

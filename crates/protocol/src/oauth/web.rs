@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest_rmcp::{Client, Method, Request, Response, Url, header};
+use reqwest_rmcp::{Client, Method, Request, Response, StatusCode, Url, header};
 use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRequest};
 use serde_json::Value;
 
@@ -12,6 +12,8 @@ use super::address::{AddressRule, Forbidden};
 /// No answer of a sign-in is larger.
 const LARGEST: usize = 1 << 20;
 const LONGEST: Duration = Duration::from_secs(30);
+/// For so long a server's own word on where to sign in is waited for.
+const TO_CHALLENGE: Duration = Duration::from_secs(5);
 
 /// An HTTP client for one server's sign-in. It follows no redirects: rmcp follows those of
 /// discovery by itself, within one origin, and no request with a secret goes anywhere else.
@@ -40,6 +42,24 @@ impl Web {
     /// anything that a server wrote; this is what we read ourselves.
     pub(super) fn take_trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What the server says to a message without a token: where to sign in, and for what. `None` if it
+    /// says nothing; then both are looked for where they usually are.
+    pub(super) async fn challenge(&self, resource: &Url) -> Option<String> {
+        let message = r#"{"jsonrpc":"2.0","id":"sign-in","method":"tools/list","params":{}}"#;
+        let request = hyper::Request::post(resource.as_str())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .body(message.as_bytes().to_vec())
+            .ok()?;
+        let request = Request::try_from(request).ok()?;
+        if self.rule.objection(request.url()).is_some() {
+            return None;
+        }
+        let answer = tokio::time::timeout(TO_CHALLENGE, self.client.execute(request)).await.ok()?.ok()?;
+        let challenge = answer.headers().get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
+        (answer.status() == StatusCode::UNAUTHORIZED).then(|| challenge.to_owned())
     }
 
     fn note(&self, trouble: Option<String>) {

@@ -94,6 +94,8 @@ pub(super) async fn shake(site: &Site, hello: &Hello) -> Result<(Value, Session)
         Ok(Ok(found)) => return Ok(found),
         Ok(Err(CallError::SignIn(error))) => return Err(StartFault::SignIn(error)),
         Ok(Err(CallError::Unreachable { why })) => return Err(StartFault::Unreachable { why }),
+        // It knows the question, and says that it speaks what it was asked in.
+        Ok(Err(error)) if names_our_revision(&error) => return discover(site, hello).await.map_err(fault),
         Ok(Err(_)) => false,
         Err(_) => true,
     };
@@ -114,6 +116,12 @@ async fn discover(site: &Site, hello: &Hello) -> Result<(Value, Session), CallEr
     Ok((discovered(result)?, session))
 }
 
+/// Whether a server that does not speak the revision it was asked in speaks it.
+fn names_our_revision(error: &CallError) -> bool {
+    let CallError::Refused { code: -32022, data: Some(data), .. } = error else { return false };
+    data["supported"].as_array().is_some_and(|all| all.iter().any(|revision| revision == MODERN))
+}
+
 /// Greets the server, as it was done up to 2025-11-25.
 pub(super) async fn initialize(site: &Site, hello: &Hello) -> Result<(Value, Session), CallError> {
     let message = greeting(hello);
@@ -127,6 +135,13 @@ pub(super) async fn initialize(site: &Site, hello: &Hello) -> Result<(Value, Ses
         return Err(failure(response).await.0);
     }
     Ok((result, session))
+}
+
+/// Asks a server to tell when a resource changes.
+pub(super) async fn subscribe(site: &Site, session: &Session, uri: &str) -> Result<(), CallError> {
+    let method = "resources/subscribe";
+    let message = json!({ "jsonrpc": "2.0", "id": "subscribe", "method": method, "params": { "uri": uri } });
+    ask(site, &message, session.headers()).await.map(drop)
 }
 
 pub(super) fn greeting(hello: &Hello) -> Value {

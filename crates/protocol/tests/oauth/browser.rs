@@ -39,6 +39,7 @@ async fn a_configured_client_is_not_registered() {
 
     let auth = Auth::AuthorizationCode {
         client_id: Some("configured".to_owned()),
+        client_secret: None,
         scopes: vec!["write".to_owned()],
     };
     let signing_in = space.sign_ins.begin(&office.url, &auth, None).await.unwrap();

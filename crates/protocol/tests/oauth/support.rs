@@ -63,7 +63,7 @@ pub(crate) fn hub(folder: &Path) -> SignIns {
 }
 
 pub(crate) fn person() -> Auth {
-    Auth::AuthorizationCode { client_id: None, scopes: Vec::new() }
+    Auth::AuthorizationCode { client_id: None, client_secret: None, scopes: Vec::new() }
 }
 
 /// Where the browser will be sent back to.

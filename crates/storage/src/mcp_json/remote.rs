@@ -84,7 +84,7 @@ impl Reader<'_> {
         };
         let headers = self.headers(path, entry);
         let by_field = (field("auth").and_then(Value::as_str) == Some("oauth"))
-            .then_some(Auth::AuthorizationCode { client_id: None, scopes: Vec::new() });
+            .then_some(Auth::AuthorizationCode { client_id: None, client_secret: None, scopes: Vec::new() });
         for idle in ["args", "env", "cwd", "working_dir"] {
             let empty = |value: &Value| match value {
                 Value::Array(items) => items.is_empty(),
@@ -218,11 +218,12 @@ impl Reader<'_> {
         let (client_id, client_secret) = (text("client_id"), text("client_secret"));
         match field("flow").map(|flow| flow.as_str().unwrap_or_default()) {
             None | Some("authorization_code") => {
-                if client_secret?.is_some() {
-                    let message = "is used by the flow \"client_credentials\" only".to_owned();
+                let (client_id, mut client_secret) = (client_id?, client_secret?);
+                if client_id.is_none() && client_secret.take().is_some() {
+                    let message = "is the secret of a `client_id`, which is missing".to_owned();
                     (self.note)(at("client_secret"), ProblemKind::Ignored, message);
                 }
-                Some(Auth::AuthorizationCode { client_id: client_id?, scopes: scopes? })
+                Some(Auth::AuthorizationCode { client_id, client_secret, scopes: scopes? })
             }
             Some("client_credentials") => match (client_id?, client_secret?) {
                 (Some(client_id), Some(client_secret)) => {

@@ -206,9 +206,10 @@ fn oauth(auth: &Auth) -> Option<Value> {
     let mut oauth = Map::new();
     match auth {
         Auth::Headers => return None,
-        Auth::AuthorizationCode { client_id, scopes } => {
+        Auth::AuthorizationCode { client_id, client_secret, scopes } => {
             set(&mut oauth, "flow", Some(json!("authorization_code")));
             set(&mut oauth, "client_id", client_id.as_ref().map(|id| json!(id)));
+            set(&mut oauth, "client_secret", client_secret.as_ref().map(|secret| json!(secret)));
             set(&mut oauth, "scopes", non_empty(!scopes.is_empty(), json!(scopes)));
         }
         Auth::ClientCredentials { client_id, client_secret, scopes } => {
