@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Connection, Inner, after};
 use crate::error::CallError;
-use crate::wire::{Request, Ticket};
+use crate::wire::{LONGEST_THOUGHT, Request, Ticket};
 
 /// How long a call whose server is gone waits to learn how it ended.
 const TO_LEARN_THE_EXIT: Duration = Duration::from_secs(1);
@@ -52,21 +52,24 @@ impl Connection {
         rounds: Rounds,
         back: &Arc<dyn BackChannel>,
     ) -> Result<Value, CallError> {
-        let until = after(deadline);
+        let mut until = after(deadline);
         self.inner.level(back, until).await?;
-        let mut result = self.inner.request(method, Some(params), until, Some(back)).await?;
+        let mut result = object(self.inner.request(method, Some(params), until, Some(back)).await?)?;
         if rounds == Rounds::Passed || !wants_more(&result) {
             return Ok(result);
         }
         let mut params = params.clone();
         for _ in 1..MOST_ROUNDS {
-            let answers = questions(&result, until, deadline, back).await?;
+            let asked = Instant::now();
+            let answers = questions(&result, deadline, back).await?;
+            // The caller's time, perhaps a person's, is not the server's.
+            until += asked.elapsed();
             params.insert("inputResponses".to_owned(), Value::Object(answers));
             match result.get("requestState") {
                 Some(state) => params.insert("requestState".to_owned(), state.clone()),
                 None => params.shift_remove("requestState"),
             };
-            result = self.inner.request(method, Some(&params), until, Some(back)).await?;
+            result = object(self.inner.request(method, Some(&params), until, Some(back)).await?)?;
             if !wants_more(&result) {
                 return Ok(result);
             }
@@ -140,15 +143,24 @@ impl Inner {
         until: Instant,
         back: Option<&Arc<dyn BackChannel>>,
     ) -> Result<Value, CallError> {
+        self.request_by(Ticket::new(back.cloned()), method, params, until).await
+    }
+
+    pub(super) async fn request_by(
+        &self,
+        ticket: Arc<Ticket>,
+        method: &str,
+        params: Option<&Map<String, Value>>,
+        until: Instant,
+    ) -> Result<Value, CallError> {
         let begun = Instant::now();
-        let ticket = Ticket::new(back.cloned());
         let Some((id, answered)) = self.wire.flights.depart(&ticket) else {
             return Err(self.gone(&ticket).await);
         };
         let waiting = Waiting { inner: self, ticket: &ticket, id };
-        let request = Request { id, method, params, back };
+        let request = Request { id, method, params, back: ticket.back() };
         let exchange = self.line.exchange(&request, &ticket, answered);
-        match tokio::time::timeout_at(until, exchange).await {
+        match in_time(until, &ticket, exchange).await {
             Ok(Some(answer)) => {
                 // What it was is known, so the server is told nothing.
                 self.wire.flights.forget(id);
@@ -159,7 +171,7 @@ impl Inner {
                 drop(waiting);
                 Err(self.gone(&ticket).await)
             }
-            Err(_) => {
+            Err(Late) => {
                 let sent = ticket.withdraw();
                 Err(CallError::TimedOut { after: until.saturating_duration_since(begun), sent })
             }
@@ -213,6 +225,21 @@ impl Inner {
     }
 }
 
+/// The time of a request is over.
+struct Late;
+
+/// Waits for an answer as long as there is time, of which none goes by while the caller is asked.
+async fn in_time<T>(first: Instant, ticket: &Ticket, exchange: impl Future<Output = T>) -> Result<T, Late> {
+    let mut exchange = std::pin::pin!(exchange);
+    let mut until = first;
+    loop {
+        match tokio::time::timeout_at(until, exchange.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) => until = ticket.later(first, until).ok_or(Late)?,
+        }
+    }
+}
+
 /// A request that somebody waits for. Dropping it tells the wire and the server that nobody does.
 struct Waiting<'a> {
     inner: &'a Inner,
@@ -230,6 +257,14 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// The result, which is an object whatever was asked.
+fn object(result: Value) -> Result<Value, CallError> {
+    if result.is_object() {
+        return Ok(result);
+    }
+    Err(CallError::Unreadable { why: "the result is no object".to_owned() })
+}
+
 fn wants_more(result: &Value) -> bool {
     result.get("resultType").and_then(Value::as_str) == Some("input_required")
 }
@@ -238,7 +273,6 @@ fn wants_more(result: &Value) -> bool {
 /// comes again, with the answers.
 async fn questions(
     result: &Value,
-    until: Instant,
     deadline: Duration,
     back: &Arc<dyn BackChannel>,
 ) -> Result<Map<String, Value>, CallError> {
@@ -247,7 +281,7 @@ async fn questions(
         let method = question.get("method").and_then(Value::as_str).unwrap_or_default().to_owned();
         let params = question.get("params").cloned().unwrap_or(Value::Null);
         let asked = back.ask(PeerRequest { method: method.clone(), params });
-        match tokio::time::timeout_at(until, asked).await {
+        match tokio::time::timeout(LONGEST_THOUGHT, asked).await {
             Ok(PeerAnswer::Result(answer)) => answers.insert(name.clone(), answer),
             // The caller's own words go on to the caller.
             Ok(PeerAnswer::Refused { code, message, data }) => {

@@ -21,9 +21,9 @@ impl ClientHandler for Desk {
     /// Passes a question to the caller for whom the server works.
     ///
     /// Over HTTP it comes on the stream of its call. On stdio it does not say to which call it
-    /// belongs. With several callers at once nobody can tell, and a question that reaches the
-    /// wrong one may give away what it asks about, or be answered by a stranger: then it is
-    /// refused.
+    /// belongs. Servers wait for an answer before they ask on, so it is not of a call whose caller
+    /// is being asked. If several are left nobody can tell, and a question that reaches the wrong
+    /// one may give away what it asks about, or be answered by a stranger: then it is refused.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
@@ -31,7 +31,11 @@ impl ClientHandler for Desk {
     ) -> Result<CustomResult, ErrorData> {
         let callers = match context.extensions.get::<Arc<Ticket>>() {
             Some(ticket) => vec![Arc::clone(ticket)],
-            None => self.wire.flights.callers(),
+            None => {
+                let all = self.wire.flights.callers();
+                let not_asked: Vec<_> = all.iter().filter(|ticket| !ticket.is_asked()).cloned().collect();
+                if not_asked.len() == 1 { not_asked } else { all }
+            }
         };
         let [ticket] = &callers[..] else {
             // Asked for nobody, the answer that gives nothing away is a true one.
@@ -49,6 +53,7 @@ impl ClientHandler for Desk {
         };
         let method = request.method.clone();
         let params = request.params.unwrap_or(Value::Null);
+        let _thinking = ticket.stop_clock();
         let answer = tokio::select! {
             answer = back.ask(PeerRequest { method: request.method, params }) => answer,
             () = ticket.over() => PeerAnswer::Unsupported,

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dormouse_types::BackChannel;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CallError;
@@ -16,10 +18,27 @@ use crate::error::CallError;
 pub(crate) struct Ticket {
     /// The way back to the caller; `None` for the hub's own requests.
     back: Option<Arc<dyn BackChannel>>,
+    /// Whether it stays open to listen, and is no call.
+    stands: bool,
     state: AtomicU8,
     /// Cancelled when nobody waits for the answer any more.
     over: CancellationToken,
+    clock: Mutex<Clock>,
 }
+
+/// How long the caller was being asked, perhaps a person: time that the server does not use.
+#[derive(Debug, Default)]
+struct Clock {
+    /// Questions that are open, and since when the first of them is.
+    open: usize,
+    since: Option<Instant>,
+    stood: Duration,
+}
+
+/// How long the caller may think in all.
+pub(crate) const LONGEST_THOUGHT: Duration = Duration::from_secs(60 * 60);
+/// How soon it is looked again whether the caller still thinks.
+const GLANCE: Duration = Duration::from_secs(1);
 
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
@@ -27,7 +46,55 @@ const WITHDRAWN: u8 = 2;
 
 impl Ticket {
     pub(crate) fn new(back: Option<Arc<dyn BackChannel>>) -> Arc<Self> {
-        Arc::new(Self { back, state: AtomicU8::new(WAITING), over: CancellationToken::new() })
+        Self::with(back, false)
+    }
+
+    /// One for a request that stays open to listen: no question goes to it, and no log.
+    pub(crate) fn standing(back: Arc<dyn BackChannel>) -> Arc<Self> {
+        Self::with(Some(back), true)
+    }
+
+    fn with(back: Option<Arc<dyn BackChannel>>, stands: bool) -> Arc<Self> {
+        Arc::new(Self {
+            back,
+            stands,
+            state: AtomicU8::new(WAITING),
+            over: CancellationToken::new(),
+            clock: Mutex::default(),
+        })
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the clock of the request while its caller is being asked.
+    pub(crate) fn stop_clock(&self) -> Stopped<'_> {
+        let mut clock = self.clock();
+        clock.open += 1;
+        clock.since.get_or_insert_with(Instant::now);
+        Stopped(self)
+    }
+
+    /// Whether its caller is being asked something.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.clock().open > 0
+    }
+
+    /// When a time is over that began to end at `first`, and seemed to be over at `until`. `None`: it
+    /// is.
+    pub(crate) fn later(&self, first: Instant, until: Instant) -> Option<Instant> {
+        let clock = self.clock();
+        let stands = clock.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let stood = (clock.stood + stands).min(LONGEST_THOUGHT);
+        let still = clock.open > 0 && stood < LONGEST_THOUGHT;
+        let later = if still { Instant::now() + GLANCE } else { first + stood };
+        (later > until).then_some(later)
+    }
+
+    /// Whether it is that of a call.
+    pub(super) fn is_call(&self) -> bool {
+        self.back.is_some() && !self.stands
     }
 
     /// Claims the request for sending; false when it was withdrawn.
@@ -64,6 +131,21 @@ impl Ticket {
 
     pub(crate) fn back(&self) -> Option<&Arc<dyn BackChannel>> {
         self.back.as_ref()
+    }
+}
+
+/// The clock of a request stands as long as this is held.
+pub(crate) struct Stopped<'a>(&'a Ticket);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        let mut clock = self.0.clock();
+        clock.open -= 1;
+        if clock.open == 0
+            && let Some(since) = clock.since.take()
+        {
+            clock.stood += since.elapsed();
+        }
     }
 }
 
@@ -145,7 +227,7 @@ impl Flights {
         let table = self.table();
         let mut callers: Vec<Arc<Ticket>> = Vec::new();
         for Flight { ticket, .. } in table.flights.values() {
-            let Some(back) = ticket.back() else { continue };
+            let Some(back) = ticket.back().filter(|_| ticket.is_call()) else { continue };
             let known =
                 callers.iter().any(|other| other.back().is_some_and(|other| Arc::ptr_eq(other, back)));
             if !known {

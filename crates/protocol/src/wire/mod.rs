@@ -24,7 +24,7 @@ mod transport;
 pub(crate) use self::exchange::Wire;
 #[cfg(feature = "remote")]
 pub(crate) use self::exchange::{Incoming, Stream, Taken, refused};
-pub(crate) use self::flights::{Answer, Ticket};
+pub(crate) use self::flights::{Answer, LONGEST_THOUGHT, Ticket};
 #[cfg(feature = "remote")]
 pub(crate) use self::lines::LONGEST;
 pub use self::noise::Noise;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_protocol::{CallError, Exit};
-use dormouse_types::{BackChannel, CallEvent, Outcome};
+use dormouse_types::{BackChannel, CallEvent, Outcome, PeerAnswer, PeerRequest};
 use serde_json::{Value, json};
 
 use crate::shared::{LONG, Listener, arguments, nobody, text, tool};
@@ -110,6 +110,34 @@ async fn a_question_goes_to_the_caller_and_his_answer_back() {
         assert_eq!(question.method, method);
         assert_eq!(question.params, json!({ "message": "sure?", "future": [1] }));
     }
+    keeper.shutdown().await;
+}
+
+/// A person who thinks for longer than a call may take.
+#[derive(Debug)]
+struct Thinker;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+#[async_trait::async_trait]
+impl BackChannel for Thinker {
+    fn notify(&self, _event: CallEvent) {}
+
+    async fn ask(&self, _request: PeerRequest) -> PeerAnswer {
+        tokio::time::sleep(SHORT * 3).await;
+        PeerAnswer::Result(json!({ "action": "decline" }))
+    }
+}
+
+#[tokio::test]
+async fn the_clock_of_a_call_stands_while_its_caller_thinks() {
+    let keeper = keeper();
+    let connection = open(&keeper, &[]).await;
+    let back: Arc<dyn BackChannel> = Arc::new(Thinker);
+    let asked = connection.call(&tool("ask"), &arguments(json!({})), SHORT, &back).await.unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&asked.text()).unwrap(), json!({ "action": "decline" }));
+    let silent = connection.call(&tool("never"), &arguments(json!({})), SHORT, &back).await;
+    assert!(matches!(silent, Err(CallError::TimedOut { sent: true, .. })), "{silent:?}");
     keeper.shutdown().await;
 }
 
