@@ -65,8 +65,7 @@ impl List {
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut hasher = blake3::Hasher::new();
         for (_, entry) in &entries {
-            hasher.update(entry.to_string().as_bytes());
-            hasher.update(b"\n");
+            hash(entry, &mut hasher);
         }
         let digest = hasher.finalize().to_hex()[..16].to_owned();
         Self { entries, digest }
@@ -91,6 +90,34 @@ impl List {
             cursor_of(key, to - first)
         });
         Some((page, next))
+    }
+}
+
+/// Hashes a value so that the order of an object's members does not count: a schema that was read
+/// from the source and the same one as it was served differ in nothing else.
+fn hash(value: &Value, hasher: &mut blake3::Hasher) {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            hasher.update(b"{");
+            for (name, member) in members {
+                hasher.update(&(name.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes());
+                hash(member, hasher);
+            }
+            hasher.update(b"}");
+        }
+        Value::Array(items) => {
+            hasher.update(b"[");
+            items.iter().for_each(|item| hash(item, hasher));
+            hasher.update(b"]");
+        }
+        plain => {
+            let text = plain.to_string();
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
     }
 }
 
@@ -411,6 +438,20 @@ mod tests {
     fn the_order_of_arrival_does_not_show() {
         let (a, b) = (list(&["b".to_owned(), "a".to_owned()]), list(&["a".to_owned(), "b".to_owned()]));
         assert_eq!(a.digest, b.digest);
+    }
+
+    #[test]
+    fn the_order_of_members_is_no_change_and_everything_else_is() {
+        let digest = |value: Value| List::of(vec![("a".to_owned(), value)]).digest;
+        let one = digest(json!({ "a": [1, { "x": "y", "z": null }], "b": true }));
+        assert_eq!(one, digest(json!({ "b": true, "a": [1, { "z": null, "x": "y" }] })));
+        for other in [
+            json!({ "b": true, "a": [{ "z": null, "x": "y" }, 1] }),
+            json!({ "b": "true", "a": [1, { "z": null, "x": "y" }] }),
+            json!({ "b": true, "a": [1, { "z": null, "xy": "" }] }),
+        ] {
+            assert_ne!(one, digest(other.clone()), "{other}");
+        }
     }
 
     #[test]
