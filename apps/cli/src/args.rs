@@ -1,5 +1,6 @@
 //! The command line.
 
+mod connect;
 mod mcp;
 mod offers;
 mod sign_in;
@@ -12,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use dormouse_types::{AgentId, Outcome, ServerState, SessionId};
 
+pub(crate) use connect::Connect;
 pub(crate) use mcp::{Mcp, Mode};
 pub(crate) use offers::{
     Agents, AgentsVerb, Config, ConfigVerb, Forgotten, Prompts, PromptsVerb, Resources, ResourcesVerb, Whence,
@@ -89,6 +91,8 @@ pub(crate) enum Command {
     /// Settings of the space
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config(Config),
+    /// Make the hub known to another MCP client: Claude, Cursor, VS Code, Codex
+    Connect(Box<Connect>),
     /// Conversations
     #[command(subcommand_required = true, arg_required_else_help = true)]
     History(History),

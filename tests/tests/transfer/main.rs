@@ -48,7 +48,10 @@ impl Person {
 
     async fn run(&self, args: &[&str]) -> Ended {
         let mut command = dormouse(&self.space);
-        command.env("HOME", self.home.path()).env_remove("XDG_DATA_HOME").args(args);
+        command.env("HOME", self.home.path()).args(args);
+        for folder in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
+            command.env_remove(folder);
+        }
         let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
         Ended {
             code: output.status.code().unwrap(),

@@ -3,6 +3,7 @@
 mod agents;
 mod ask;
 mod config;
+mod connect;
 mod doctor;
 mod events;
 mod history;
@@ -61,6 +62,7 @@ pub(crate) async fn run(run: &Run, command: Command) -> Result<Exit, Failure> {
         Command::Agents(agents) => agents::run(run, agents).await,
         Command::Token(token) => token::run(run, token.verb).await,
         Command::Config(config) => config::run(run, config.verb).await,
+        Command::Connect(connect) => connect::run(run, *connect).await,
         Command::Storage(storage) => storage::run(run, storage.verb).await,
         Command::History(history) => history::run(run, history).await,
         Command::Stats(stats) => stats::run(run, stats).await,

@@ -195,20 +195,24 @@ fn shown(
         }
         (false, false) => {
             output.text(&plan.file().display().to_string())?;
-            if let Some(backup) = backup {
-                // A file that was not there has a mark in place of a backup.
-                output.talk(&match backup.extension().is_some_and(|end| end == "new") {
-                    true => "it is new; --undo takes it away".to_owned(),
-                    false => format!("as it was: {}; --undo puts it back", backup.display()),
-                });
-            }
+            backed_up(output, backup);
         }
     }
     Ok(())
 }
 
+/// Says how to have the file as it was.
+pub(super) fn backed_up(output: Output, backup: Option<&Path>) {
+    let Some(backup) = backup else { return };
+    // A file that was not there has a mark in place of a backup.
+    output.talk(&match backup.extension().is_some_and(|end| end == "new") {
+        true => "it is new; --undo takes it away".to_owned(),
+        false => format!("as it was: {}; --undo puts it back", backup.display()),
+    });
+}
+
 /// The changed lines of a difference, with some lines around each.
-fn near_changes(lines: &[DiffLine]) -> String {
+pub(super) fn near_changes(lines: &[DiffLine]) -> String {
     const AROUND: usize = 3;
     let is_near = |place: usize| {
         let from = place.saturating_sub(AROUND);
@@ -228,8 +232,7 @@ fn near_changes(lines: &[DiffLine]) -> String {
 }
 
 fn undo(run: &Run, file: &Path) -> Result<Exit, Failure> {
-    let Some(backup) = backup_of(file) else { return Err(no_backup(file)) };
-    let file = clients::undo(&backup).map_err(not_undone)?;
+    let file = taken_back(file, "export")?;
     if run.output.json {
         run.output.value(&json!({ "file": file, "undone": true }))?;
     } else {
@@ -239,8 +242,14 @@ fn undo(run: &Run, file: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// No export made the file what it is now: there was none, or somebody changed it since.
-fn no_backup(file: &Path) -> Failure {
+/// Makes a file what it was before we wrote into it; `deed` is the word for what wrote.
+pub(super) fn taken_back(file: &Path, deed: &str) -> Result<PathBuf, Failure> {
+    let Some(backup) = backup_of(file) else { return Err(no_backup(file, deed)) };
+    clients::undo(&backup).map_err(not_undone)
+}
+
+/// Nothing of ours made the file what it is now: there was nothing, or somebody changed it since.
+fn no_backup(file: &Path, deed: &str) -> Failure {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".dormouse-";
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -252,9 +261,9 @@ fn no_backup(file: &Path) -> Failure {
     });
     let older: Vec<String> = older.map(|path| path.display().to_string()).collect();
     match older.is_empty() {
-        true => Failure::new(Exit::Unknown, format!("nothing was exported into {}", file.display())),
+        true => Failure::new(Exit::Unknown, format!("no {deed} has written into {}", file.display())),
         false => {
-            let message = format!("{} was changed since the export, and stays", file.display());
+            let message = format!("{} was changed since the {deed}, and stays", file.display());
             Failure::new(Exit::Refused, message)
                 .hint(format!("what it was before is in {}", older.join(", ")))
         }
@@ -262,7 +271,11 @@ fn no_backup(file: &Path) -> Failure {
 }
 
 /// The file that is meant.
-fn place_of(client: Client, file: Option<PathBuf>, project: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(super) fn place_of(
+    client: Client,
+    file: Option<PathBuf>,
+    project: Option<&Path>,
+) -> Result<PathBuf, Failure> {
     if let Some(file) = file {
         return Ok(file);
     }
@@ -288,7 +301,7 @@ fn home() -> Result<PathBuf, Failure> {
 }
 
 /// A file's text, with its name for messages.
-fn read(file: &Path) -> Result<(PathBuf, String), Failure> {
+pub(super) fn read(file: &Path) -> Result<(PathBuf, String), Failure> {
     if file == Path::new("-") {
         return Ok((PathBuf::from("standard input"), or_stdin("-".to_owned())?));
     }
@@ -310,14 +323,14 @@ fn read(file: &Path) -> Result<(PathBuf, String), Failure> {
     Ok((file.to_owned(), text))
 }
 
-fn unreadable(file: &Path, error: &ClientError) -> Failure {
+pub(super) fn unreadable(file: &Path, error: &ClientError) -> Failure {
     Failure::new(Exit::Arguments, format!("cannot use {}", file.display())).caused_by(error)
 }
 
-fn not_applied(error: ApplyError) -> Failure {
+pub(super) fn not_applied(error: ApplyError) -> Failure {
     match &error {
         ApplyError::Save(SaveError::Changed { .. }) => {
-            Failure::of(Exit::Refused, &error).hint("nothing was exported; run the command again")
+            Failure::of(Exit::Refused, &error).hint("nothing was written; run the command again")
         }
         ApplyError::Save(SaveError::Busy { .. }) => Failure::of(Exit::Refused, &error),
         ApplyError::Folder { .. } | ApplyError::Save(SaveError::Write { .. }) => {

@@ -6,6 +6,7 @@
 
 mod agents;
 mod calls;
+mod connect;
 mod hubs;
 mod mcp;
 mod settings;
