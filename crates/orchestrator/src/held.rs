@@ -1,6 +1,6 @@
 //! A server held awake for somebody who listens to it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dormouse_protocol as protocol;
@@ -21,6 +21,8 @@ const TO_SUBSCRIBE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Held {
     lease: Lease,
+    /// What this one subscribed; taken back when it is dropped.
+    subscribed: Mutex<Vec<String>>,
 }
 
 impl Orchestrator {
@@ -29,7 +31,7 @@ impl Orchestrator {
     /// # Errors
     /// [`LeaseError`]
     pub async fn hold(&self, server: &ServerKey, back: &Arc<dyn BackChannel>) -> Result<Held, LeaseError> {
-        Ok(Held { lease: self.lease(server, back).await? })
+        Ok(Held { lease: self.lease(server, back).await?, subscribed: Mutex::default() })
     }
 }
 
@@ -56,25 +58,58 @@ impl Held {
     }
 
     /// Asks the server to tell when a resource changes. Those who hold it share their
-    /// subscriptions: each is counted, and taken back once each of them did.
+    /// subscriptions: each is counted. Dropping this takes its own back.
     ///
     /// # Errors
     /// [`protocol::CallError`]
     pub async fn subscribe(&self, uri: &str) -> Result<(), protocol::CallError> {
-        self.lease.connection().subscribe(uri, TO_SUBSCRIBE).await
+        self.lease.connection().subscribe(uri, TO_SUBSCRIBE).await?;
+        self.subscribed().push(uri.to_owned());
+        Ok(())
     }
 
-    /// Takes one [`subscribe`](Self::subscribe) back.
+    /// Takes one [`subscribe`](Self::subscribe) of this one back.
     ///
     /// # Errors
     /// [`protocol::CallError`]
     pub async fn unsubscribe(&self, uri: &str) -> Result<(), protocol::CallError> {
-        self.lease.connection().unsubscribe(uri, TO_SUBSCRIBE).await
+        let known = {
+            let mut subscribed = self.subscribed();
+            let place = subscribed.iter().position(|known| known == uri);
+            place.map(|place| subscribed.swap_remove(place))
+        };
+        match known {
+            Some(uri) => self.lease.connection().unsubscribe(&uri, TO_SUBSCRIBE).await,
+            None => Ok(()),
+        }
+    }
+
+    fn subscribed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns when the server's process is gone, or would go if it were not held: it is to sleep or
     /// to stop, or a new version stands in its place. Cancel-safe.
     pub async fn closed(&self) {
         self.lease.leaving().await;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let subscribed = std::mem::take(&mut *self.subscribed());
+        if subscribed.is_empty() {
+            return;
+        }
+        let connection = self.lease.connection().clone();
+        // Detached: a drop cannot wait. It ends with the answers, or with the connection.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                for uri in subscribed {
+                    // A server that is gone has forgotten it by itself.
+                    let _ = connection.unsubscribe(&uri, TO_SUBSCRIBE).await;
+                }
+            });
+        }
     }
 }

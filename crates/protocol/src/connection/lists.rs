@@ -96,7 +96,7 @@ impl Inner {
     }
 
     /// What the server said in its handshake.
-    fn greeting(&self) -> Value {
+    pub(super) fn greeting(&self) -> Value {
         let greeting = self.wire.greeting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         greeting.clone().unwrap_or(Value::Null)
     }

@@ -34,12 +34,16 @@ pub use self::call::read_result;
 pub(crate) use self::greet::discovered;
 use self::line::Line;
 pub use self::lists::ListFault;
+use self::notes::Subscriptions;
 pub use self::open::Offers;
 
 /// A handle on one running server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connection {
     inner: Arc<Inner>,
+    /// When the process is to be killed at the latest, once it is to end at all. With the last
+    /// handle it goes, and the process with it.
+    ending: Arc<watch::Sender<Option<Ending>>>,
 }
 
 #[derive(Debug)]
@@ -52,8 +56,7 @@ struct Inner {
     tail: Arc<Tail>,
     features: RwLock<Arc<Features>>,
     list_faults: Mutex<Arc<[ListFault]>>,
-    /// When the process is to be killed at the latest, once it is to end at all.
-    ending: watch::Sender<Option<Ending>>,
+    subscriptions: tokio::sync::Mutex<Subscriptions>,
 }
 
 /// A stop under way.
@@ -123,7 +126,7 @@ impl Connection {
     /// Begins what [`close`](Self::close) does, without waiting.
     pub fn begin_close(&self, grace: Duration) {
         let asked = Ending::within(grace);
-        self.inner.ending.send_if_modified(|ending| match ending {
+        self.ending.send_if_modified(|ending| match ending {
             Some(earlier) if earlier.kill <= asked.kill => false,
             _ => {
                 *ending = Some(asked);

@@ -169,9 +169,9 @@ impl Connection {
             tail,
             features: RwLock::new(Arc::new(Features::default())),
             list_faults: Mutex::new(Arc::new([])),
-            ending,
+            subscriptions: Default::default(),
         };
-        let connection = Self { inner: Arc::new(inner) };
+        let connection = Self { inner: Arc::new(inner), ending: Arc::new(ending) };
         if let Err(error) = connection.inner.greet(offers, until).await {
             let fault = unshaken(error, deadline);
             return Err(start.fail(Phase::Handshake, fault).await);
@@ -188,6 +188,9 @@ impl Connection {
                 let fault = unlisted(&error, deadline);
                 return Err(start.fail(Phase::Listing, fault).await);
             }
+        }
+        if connection.is_modern() {
+            connection.inner.listen_for_lists();
         }
         // Ends with the process, and kills it when the last handle is dropped.
         tokio::spawn(steward::look_after(start.finish(), service, outbox, asked));

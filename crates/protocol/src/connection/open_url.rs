@@ -74,11 +74,11 @@ impl Connection {
             tail: Tail::none(),
             features: RwLock::new(Arc::new(Features::default())),
             list_faults: Mutex::new(Arc::new([])),
-            ending,
+            subscriptions: Default::default(),
         };
         // Here, since the listing below may find that it has ended.
         tokio::spawn(look_after(Arc::clone(&link), service, told, asked));
-        let connection = Self { inner: Arc::new(inner) };
+        let connection = Self { inner: Arc::new(inner), ending: Arc::new(ending) };
         let listed = connection.inner.list(until).await;
         let listed = listed.map_err(|error| failed(Phase::Listing, unlisted(&error, deadline)))?;
         let inner = &connection.inner;

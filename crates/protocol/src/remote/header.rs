@@ -44,30 +44,50 @@ pub(super) fn repeat(
     }
 }
 
-/// Learns from a page of tools which arguments their calls repeat (`x-mcp-header`).
-pub(super) fn learn(page: &Value, repeated: &mut Repeated) {
-    for tool in page["tools"].as_array().into_iter().flatten() {
-        let Some(name) = tool["name"].as_str() else { continue };
+/// Learns from a page of tools which arguments their calls repeat (`x-mcp-header`). A tool that marks
+/// them wrongly is taken off the page: it could not be called.
+pub(super) fn learn(page: &mut Value, repeated: &mut Repeated) {
+    let Some(tools) = page.get_mut("tools").and_then(Value::as_array_mut) else { return };
+    tools.retain(|tool| {
+        let Some(name) = tool.get("name").and_then(Value::as_str) else { return true };
         let mut found = Vec::new();
-        collect(&tool["inputSchema"]["properties"], &mut Vec::new(), &mut found);
+        if let Err(why) = collect(&tool["inputSchema"]["properties"], &mut Vec::new(), &mut found) {
+            let name: String = name.chars().take(80).collect();
+            tracing::warn!(tool = name, why, "a tool is left out");
+            return false;
+        }
         if found.is_empty() {
             repeated.remove(name);
         } else {
             repeated.insert(name.to_owned(), found);
         }
-    }
+        true
+    });
 }
 
-fn collect(properties: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, HeaderName)>) {
+/// Finds what is marked; the error says what is wrong with a mark.
+fn collect(
+    properties: &Value,
+    path: &mut Vec<String>,
+    found: &mut Vec<(Vec<String>, HeaderName)>,
+) -> Result<(), &'static str> {
     for (name, schema) in properties.as_object().into_iter().flatten() {
         path.push(name.clone());
-        let header = schema["x-mcp-header"].as_str().filter(|header| !header.is_empty());
-        if let Some(Ok(header)) = header.map(|header| format!("mcp-param-{header}").parse()) {
+        if let Some(mark) = schema.get("x-mcp-header") {
+            let mark = mark.as_str().filter(|mark| !mark.is_empty()).ok_or("a header has no name")?;
+            let header = format!("mcp-param-{mark}").parse().map_err(|_| "a header's name is none")?;
+            if !matches!(schema["type"].as_str(), Some("string" | "integer" | "boolean")) {
+                return Err("only texts, whole numbers and booleans are headers");
+            }
+            if found.iter().any(|(_, other)| *other == header) {
+                return Err("two arguments are one header");
+            }
             found.push((path.clone(), header));
         }
-        collect(&schema["properties"], path, found);
+        collect(&schema["properties"], path, found)?;
         path.pop();
     }
+    Ok(())
 }
 
 /// The text as a header carries it: as it is, or else in base 64 with a mark.
@@ -105,10 +125,9 @@ mod tests {
         let schema = json!({ "properties": {
             "region": { "type": "string", "x-mcp-header": "Region" },
             "deep": { "properties": { "n": { "type": "integer", "x-mcp-header": "N" } } },
-            "odd": { "x-mcp-header": "no token" },
         } });
-        learn(&json!({ "tools": [{ "name": "t", "inputSchema": schema }] }), &mut repeated);
-        let arguments = json!({ "region": "Zürich", "deep": { "n": 3 }, "odd": 1 });
+        learn(&mut json!({ "tools": [{ "name": "t", "inputSchema": schema }] }), &mut repeated);
+        let arguments = json!({ "region": "Zürich", "deep": { "n": 3 } });
         let params = json!({ "name": "t", "arguments": arguments });
         let mut headers = HeaderMap::new();
         repeat("tools/call", params.as_object(), &repeated, &mut headers);
@@ -118,6 +137,25 @@ mod tests {
         assert_eq!(get("mcp-param-region"), Some("=?base64?WsO8cmljaA==?="));
         assert_eq!(get("mcp-param-n"), Some("3"));
         assert_eq!(headers.len(), 4);
+    }
+
+    #[test]
+    fn a_tool_with_a_wrong_mark_is_left_out_and_the_others_stay() {
+        let marked = |name: &str, first: Value, second: Value| json!({ "name": name, "inputSchema": { "properties": { "a": first, "b": second } } });
+        let fine = json!({ "type": "string", "x-mcp-header": "Region" });
+        let odd = |kind: &str, mark: Value| json!({ "type": kind, "x-mcp-header": mark });
+        let mut page = json!({ "tools": [
+            marked("fine", fine.clone(), json!({ "type": "number" })),
+            marked("empty", fine.clone(), odd("string", json!(""))),
+            marked("space", fine.clone(), odd("string", json!("My Region"))),
+            marked("object", fine.clone(), odd("object", json!("Data"))),
+            marked("number", fine.clone(), odd("number", json!("Score"))),
+            marked("no text", fine.clone(), odd("string", json!(3))),
+            marked("twice", fine, odd("string", json!("REGION"))),
+        ] });
+        learn(&mut page, &mut Repeated::new());
+        let left: Vec<_> = page["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+        assert_eq!(left, ["fine"]);
     }
 
     #[test]

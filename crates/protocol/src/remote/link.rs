@@ -282,9 +282,9 @@ impl Link {
         text: &[u8],
         ticket: &Arc<Ticket>,
     ) -> Result<bool, CallError> {
-        let message = handshake::parse(text)?;
+        let mut message = handshake::parse(text)?;
         if request.method == "tools/list" {
-            self.learn(&message);
+            self.learn(&mut message);
         }
         Ok(self.deliver(request.id, message, text, Stream::Answering(ticket)).await)
     }
@@ -342,12 +342,14 @@ impl Link {
         self.deliver(0, message, line, Stream::Shared).await;
     }
 
-    fn learn(&self, message: &Value) {
+    fn learn(&self, message: &mut Value) {
         if let Way::Streamable { repeated, .. } = &self.way
             && self.is_modern()
         {
             let mut repeated = repeated.write().unwrap_or_else(PoisonError::into_inner);
-            header::learn(&message["result"], &mut repeated);
+            if let Some(page) = message.get_mut("result") {
+                header::learn(page, &mut repeated);
+            }
         }
     }
 
@@ -378,6 +380,7 @@ impl Link {
         match handshake::initialize(&self.site, &self.hello).await {
             Ok((greeting, mut new)) => {
                 new.number = lost.number + 1;
+                self.subscribe_again(&new).await;
                 *session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
                 self.wire.set_greeting(greeting);
                 // What forgets its sessions has most often been started anew, perhaps as a new version.
@@ -390,6 +393,17 @@ impl Link {
                 // Whatever it was, the request itself was not acted on.
                 Err(CallError::Unreachable { why: error.to_string() })
             }
+        }
+    }
+
+    /// Asks for what the lost session was asked for. What changed meanwhile nobody knows.
+    async fn subscribe_again(&self, session: &Session) {
+        let subscribed = self.wire.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for uri in subscribed {
+            if let Err(error) = handshake::subscribe(&self.site, session, &uri).await {
+                tracing::debug!(%error, "a subscription cannot be made again");
+            }
+            self.wire.note_update(&uri);
         }
     }
 

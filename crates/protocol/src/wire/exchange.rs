@@ -1,6 +1,6 @@
 //! Who waits for which answer, and what becomes of each message of a server.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,12 +11,15 @@ use rmcp::model::{
     NumberOrString, PingRequest, RequestId, ServerNotification, ServerRequest,
 };
 use rmcp::service::RxJsonRpcMessage;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::flights::{Flights, Ticket};
 use super::noise::NoiseLog;
 use crate::error::CallError;
+
+/// Where a notification says to which listening it belongs; that is between the hub and the server.
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// How many notes wait for who reads slowly.
 const NOTES: usize = 64;
@@ -30,6 +33,8 @@ pub(crate) struct Wire {
     pub(crate) list_changed: watch::Sender<u64>,
     /// What the server says that belongs to no call.
     pub(crate) notes: broadcast::Sender<Arc<ServerNote>>,
+    /// The resources that a server of the older kind was asked to tell about.
+    pub(crate) subscribed: Mutex<BTreeSet<String>>,
     /// What the server answered to its greeting, member for member.
     pub(crate) greeting: Mutex<Option<Value>>,
     /// Whether it lets callers say which log they want, and what it was told last.
@@ -57,6 +62,7 @@ impl Wire {
             noise: NoiseLog::default(),
             list_changed: watch::Sender::new(0),
             notes: broadcast::Sender::new(NOTES),
+            subscribed: Mutex::default(),
             greeting: Mutex::new(None),
             logs: AtomicBool::new(false),
             level: Mutex::new(None),
@@ -103,7 +109,7 @@ impl Wire {
     pub(crate) fn accept(&self, value: Value, line: &[u8], stream: Stream<'_>) -> Taken {
         if !is_message(&value) {
             self.noise.line(line);
-            return Taken::Done;
+            return self.half_an_answer(&value);
         }
         let Value::Object(mut message) = value else { return Taken::Done };
         let id = message.remove("id").and_then(request_id);
@@ -127,6 +133,25 @@ impl Wire {
                 self.noise.line(line);
                 Taken::Done
             }
+        }
+    }
+
+    /// Ends the wait for an answer that says nothing: no better one will come.
+    fn half_an_answer(&self, value: &Value) -> Taken {
+        let is_ours = value.get("jsonrpc").and_then(Value::as_str) == Some("2.0");
+        if !is_ours || value.get("method").is_some() {
+            return Taken::Done;
+        }
+        match value.get("id").cloned().and_then(request_id) {
+            Some(NumberOrString::Number(id)) => {
+                let why = "it has neither a result nor an error".to_owned();
+                if self.flights.land(id, Err(CallError::Unreadable { why })) {
+                    Taken::Answer(id)
+                } else {
+                    Taken::Done
+                }
+            }
+            _ => Taken::Done,
         }
     }
 
@@ -161,6 +186,22 @@ impl Wire {
             | "notifications/resources/list_changed"
             | "notifications/prompts/list_changed" => {
                 self.list_changed.send_modify(|count| *count += 1);
+                self.note(method, params);
+                None
+            }
+            "notifications/resources/updated" => {
+                self.note(method, params);
+                None
+            }
+            "notifications/subscriptions/acknowledged" => {
+                let ticket = match stream {
+                    Stream::Answering(ticket) => Arc::clone(ticket),
+                    Stream::Shared => {
+                        let id = params.get("_meta")?.get(SUBSCRIPTION)?.as_i64()?;
+                        self.flights.by_token(id)?
+                    }
+                };
+                ticket.back()?.notify(CallEvent::Other { method: method.to_owned(), params });
                 None
             }
             "notifications/cancelled" => {
@@ -182,21 +223,19 @@ impl Wire {
     /// for everything every caller of the moment; else whoever listens to the server.
     fn tell(&self, method: &str, params: Value, stream: Stream<'_>) {
         let callers = match stream {
-            // These are of no call by their meaning.
-            _ if method == "notifications/resources/updated" => Vec::new(),
+            // These outlive the call that they are about.
             Stream::Shared
                 if matches!(method, "notifications/tasks/status" | "notifications/elicitation/complete") =>
             {
                 Vec::new()
             }
             Stream::Shared => self.flights.callers(),
-            Stream::Answering(ticket) => vec![Arc::clone(ticket)],
+            Stream::Answering(ticket) if ticket.is_call() => vec![Arc::clone(ticket)],
+            Stream::Answering(_) => Vec::new(),
         };
         let mut backs = callers.iter().filter_map(|ticket| ticket.back()).peekable();
         if backs.peek().is_none() {
-            // Fails when nobody listens.
-            let _ = self.notes.send(Arc::new(ServerNote { method: method.to_owned(), params }));
-            return;
+            return self.note(method, params);
         }
         for back in backs {
             back.notify(match method {
@@ -204,6 +243,24 @@ impl Wire {
                 _ => CallEvent::Other { method: method.to_owned(), params: params.clone() },
             });
         }
+    }
+
+    /// Tells whoever listens to the server.
+    fn note(&self, method: &str, mut params: Value) {
+        if let Some(meta) = params.get_mut("_meta").and_then(Value::as_object_mut)
+            && meta.shift_remove(SUBSCRIPTION).is_some()
+            && meta.is_empty()
+            && let Some(params) = params.as_object_mut()
+        {
+            params.shift_remove("_meta");
+        }
+        // Fails when nobody listens.
+        let _ = self.notes.send(Arc::new(ServerNote { method: method.to_owned(), params }));
+    }
+
+    /// Tells that a resource may have changed while nobody could be told.
+    pub(crate) fn note_update(&self, uri: &str) {
+        self.note("notifications/resources/updated", json!({ "uri": uri }));
     }
 
     /// Records a line that cannot be read, and ends the wait of whom it would have answered.
@@ -364,6 +421,20 @@ mod tests {
             assert!(wire.read(quiet.as_bytes(), &mut batch).is_none());
         }
         assert_eq!(wire.noise.read().lines, noise.len() as u64);
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_ends_the_wait() {
+        let wire = Wire::new();
+        let mut answered = depart(&wire);
+        let mut batch = VecDeque::new();
+        // Without the mark of the protocol, or as a request, it is noise.
+        for noise in ["{\"id\": 1}", "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": 7}"] {
+            assert!(wire.read(noise.as_bytes(), &mut batch).is_none());
+            assert!(answered.try_recv().is_err(), "{noise}");
+        }
+        assert!(wire.read(b"{\"jsonrpc\": \"2.0\", \"id\": 1}", &mut batch).is_none());
+        assert!(matches!(answered.try_recv(), Ok(Err(CallError::Unreadable { .. }))));
     }
 
     #[test]
