@@ -6,10 +6,10 @@ use dormouse::{NoBackChannel, ServerKey};
 use serde_json::{Value, json};
 
 use super::calls::passed;
-use crate::caller::Caller;
+use crate::caller::{Caller, Life};
 use crate::endpoint::Endpoint;
-use crate::message::{Fault, Request};
-use crate::tasks::is_begun;
+use crate::message::{Fault, MISSING_CAPABILITY, Request};
+use crate::tasks::{EXTENSION, is_begun};
 
 /// Takes up the task that a call has begun, if it has.
 pub(super) async fn begun(endpoint: &Endpoint, server: &ServerKey, result: &mut Value) -> Result<(), Fault> {
@@ -34,6 +34,14 @@ pub(super) async fn answer(
     let Some(name) = request.params.get("taskId").and_then(Value::as_str).map(str::to_owned) else {
         return Err(Fault::invalid("`taskId` must be a text"));
     };
+    if let Life::Stateless(meta) = &caller.life
+        && !meta.capabilities["extensions"][EXTENSION].is_object()
+    {
+        let needed = json!({ "requiredCapabilities": { "extensions": { EXTENSION: {} } } });
+        return Err(
+            Fault::new(MISSING_CAPABILITY, "Tasks are for clients that announce them").with_data(needed)
+        );
+    }
     let task = tasks.find(endpoint.scope(), &name)?;
     request.params.insert("taskId".to_owned(), Value::from(task.own.as_str()));
     let is_result = request.method == "tasks/result";

@@ -12,7 +12,7 @@ use crate::revision::Revision;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
@@ -26,12 +26,12 @@ pub(super) fn is_stateless(version: Option<&str>) -> bool {
     version == Some(Revision::V2026_07_28.as_str())
 }
 
-/// Checks that a request of a session speaks the session's revision. Clients before 2025-06-18
-/// do not say which.
+/// Checks that a request of a session speaks the session's revision. Clients before 2025-06-18 say
+/// none; and some say 2025-03-26 whatever was agreed, as servers take a missing header to mean.
 pub(super) fn agrees(version: Option<&str>, session: Revision, id: Option<&Id>) -> Result<(), Refused> {
     let Some(version) = version else { return Ok(()) };
     match Revision::read(version) {
-        Some(said) if said == session => Ok(()),
+        Some(said) if said == session || said == Revision::V2025_03_26 => Ok(()),
         Some(said) => {
             let why = format!("MCP-Protocol-Version says {said}, but this session speaks {session}");
             Err(super::reply::invalid_to(StatusCode::BAD_REQUEST, id, &why))
