@@ -50,8 +50,7 @@ fn alike(space: &TestSpace, fixture: &Fixture) {
 
 async fn opened(space: &TestSpace) -> Hub {
     let hub = space.hub(|config| config.timing.stop_seconds = 0.5).await;
-    let mut contacts = hub.store().orchestrator().first_contacts();
-    contacts.wait_for(|under_way| *under_way == 0).await.unwrap();
+    hub.store().first_contacts(std::time::Duration::from_secs(60)).await;
     hub
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_orchestrator::{AskError, Call, Called, Held, LeaseError, PassRequest, Passed};
+use dormouse_orchestrator::{AskError, Call, Called, Contacts, Held, LeaseError, PassRequest, Passed};
 use dormouse_registry::{NoSuchTool, ToolRef};
 use dormouse_routing::Receipt;
 use dormouse_types::{
@@ -186,19 +186,37 @@ impl Context {
         let deadline = tokio::time::Instant::now() + deadline.unwrap_or(FIRST_CONTACT);
         let mut version = self.registry().version();
         loop {
+            // Before the look: what ends after it is seen by it.
+            let under_way = self.connecting_of(&contacts.borrow_and_update());
             match look() {
-                Err(error) if *contacts.borrow_and_update() > 0 => {
+                Err(error) if under_way > 0 => {
                     tokio::select! {
                         _ = version.changed() => {}
                         _ = contacts.changed() => {}
                         () = tokio::time::sleep_until(deadline) => return Err(error),
                     }
                 }
-                // A contact may have ended between the look and the count.
-                Err(_) => return look(),
                 found => return found,
             }
         }
+    }
+
+    /// How many servers of this context are being contacted for the first time; what they offer is
+    /// not known yet.
+    pub fn connecting(&self) -> usize {
+        self.connecting_of(&self.orchestrator().first_contacts().borrow())
+    }
+
+    fn connecting_of(&self, contacts: &Contacts) -> usize {
+        let catalog = self.registry().snapshot();
+        contacts.count(|server| catalog.sees(self.scope(), server))
+    }
+
+    /// Waits until all servers of this context were contacted, at most as long as the patience says.
+    pub async fn first_contacts(&self, patience: Duration) {
+        let mut contacts = self.orchestrator().first_contacts();
+        let all = contacts.wait_for(|contacts| self.connecting_of(contacts) == 0);
+        let _ = tokio::time::timeout(patience, all).await;
     }
 
     /// The arguments as the tool wants them. Where the schema is only read from a source that

@@ -125,7 +125,7 @@ impl Context {
         let mut steps: Vec<Step> = Vec::new();
         let mut rounds: Vec<Planned> = Vec::new();
         let mut leases: Vec<Lease> = Vec::new();
-        self.first_contacts().await;
+        self.first_contacts(FIRST_CONTACT).await;
         loop {
             let candidates = self.search(&query, CANDIDATES);
             if rounds.is_empty() {
@@ -197,12 +197,6 @@ impl Context {
             notes,
             duration,
         }
-    }
-
-    /// Gives servers that are contacted for the first time a moment.
-    async fn first_contacts(&self) {
-        let mut contacts = self.orchestrator().first_contacts();
-        let _ = tokio::time::timeout(FIRST_CONTACT, contacts.wait_for(|under_way| *under_way == 0)).await;
     }
 
     /// Wakes the best candidate while the model writes; without a model the plan comes at once.

@@ -83,7 +83,7 @@ impl Context {
             agents: self.agents().len(),
             tools,
             disabled_tools: all_tools.saturating_sub(tools),
-            connecting: *self.orchestrator().first_contacts().borrow(),
+            connecting: self.connecting(),
             calls,
             alerts: alerts.to_vec(),
         }

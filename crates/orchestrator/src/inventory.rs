@@ -26,6 +26,7 @@ use crate::roster::Roster;
 use crate::said::{Said, ShareError};
 use crate::settings::Settings;
 use crate::tuning::take_up_supervision;
+use crate::welcome::Contacts;
 
 /// How many versions are remembered that no server has now: a script may be as it was again.
 const FORMER: usize = 1_000;
@@ -83,8 +84,8 @@ pub(crate) struct Inventory {
     heard: Heard,
     unread: Option<Unread>,
     findings: Arc<Mutex<Vec<Finding>>>,
-    /// How many first contacts are under way.
-    pub(crate) contacts: watch::Sender<usize>,
+    /// The first contacts under way.
+    pub(crate) contacts: watch::Sender<Contacts>,
 }
 
 /// Who tells by itself that something changed.
@@ -111,7 +112,7 @@ impl Inventory {
         source: Arc<dyn ConfigSource>,
         roster: Arc<Roster>,
         findings: Arc<Mutex<Vec<Finding>>>,
-        contacts: watch::Sender<usize>,
+        contacts: watch::Sender<Contacts>,
     ) -> Result<Self, OpenError> {
         for folder in settings.drop_folders.iter().chain([&settings.state]) {
             std::fs::create_dir_all(folder)

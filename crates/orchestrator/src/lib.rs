@@ -67,3 +67,4 @@ pub use settings::{Overrides, Settings};
 pub use sign_in::{SignIn, SignInFault, SignInState, SignInsKept};
 pub use supervision::Check;
 pub use tuning::TuneError;
+pub use welcome::Contacts;

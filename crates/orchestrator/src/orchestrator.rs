@@ -35,6 +35,7 @@ use crate::said::ShareError;
 use crate::settings::Settings;
 use crate::starter::Starter;
 use crate::tuning::{Tuning, take_up_supervision};
+use crate::welcome::Contacts;
 use crate::wishes::Wishes;
 
 /// What an [`Orchestrator`] is made of.
@@ -72,7 +73,7 @@ struct Shared {
     roster: Arc<Roster>,
     orders: mpsc::Sender<Order>,
     findings: Arc<Mutex<Vec<Finding>>>,
-    contacts: watch::Receiver<usize>,
+    contacts: watch::Receiver<Contacts>,
     /// Watches as long as it lives; ends with the hub.
     watcher: Mutex<Option<RecommendedWatcher>>,
     settings: Arc<Settings>,
@@ -137,7 +138,7 @@ impl Orchestrator {
         // Before anything starts.
         take_up_supervision(&*storage, &roster).await?;
         let findings = Arc::default();
-        let (contacted, contacts) = watch::channel(0);
+        let (contacted, contacts) = watch::channel(Contacts::default());
 
         // Watch first, then read: what changes in between is seen twice rather than never.
         let (changed, changes) = watch::channel(0);
@@ -352,8 +353,8 @@ impl Orchestrator {
         self.shared.findings.lock().expect("nothing panics while it holds the findings").clone()
     }
 
-    /// How many servers are being contacted for the first time; their tools are not known yet.
-    pub fn first_contacts(&self) -> watch::Receiver<usize> {
+    /// The servers that are being contacted for the first time, as they become more and less.
+    pub fn first_contacts(&self) -> watch::Receiver<Contacts> {
         self.shared.contacts.clone()
     }
 

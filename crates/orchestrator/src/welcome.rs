@@ -7,13 +7,35 @@ use dormouse_lifecycle::{Event as Step, Phase};
 use dormouse_registry::{Entry, Registry};
 use dormouse_storage::Storage;
 use dormouse_types::{
-    Event, FeatureSource, Launch, PrepareStep, ServerState, ServerStatus, Timestamp, Wanted,
+    Event, FeatureSource, Launch, PrepareStep, ServerKey, ServerState, ServerStatus, Timestamp, Wanted,
 };
 use tokio::sync::watch;
 use tracing::warn;
 
 use crate::inventory::Inventory;
 use crate::remotes::{NOT_BUILT, Remotes};
+
+/// The servers that are being contacted for the first time; their tools are not known yet.
+#[derive(Debug, Clone, Default)]
+pub struct Contacts(Vec<ServerKey>);
+
+impl Contacts {
+    /// How many of them are of a kind, such as those that one context sees.
+    pub fn count(&self, of: impl Fn(&ServerKey) -> bool) -> usize {
+        self.0.iter().filter(|key| of(key)).count()
+    }
+
+    fn begin(&mut self, key: &ServerKey) {
+        self.0.push(key.clone());
+    }
+
+    /// One of two versions may go on.
+    fn end(&mut self, key: &ServerKey) {
+        if let Some(place) = self.0.iter().position(|known| known == key) {
+            self.0.swap_remove(place);
+        }
+    }
+}
 
 /// How long a first contact waits for the inventory to take up what a server said.
 const LEARNING: Duration = Duration::from_secs(5);
@@ -75,8 +97,8 @@ impl Inventory {
             instance.feed(Step::Wake);
         }
         if contact {
-            self.contacts.send_modify(|count| *count += 1);
-            let contacts = self.contacts.clone();
+            self.contacts.send_modify(|contacts| contacts.begin(&entry.key));
+            let (contacts, key) = (self.contacts.clone(), entry.key.clone());
             let registry = self.roster.engine().registry.clone();
             let (storage, entry) = (self.storage.clone(), entry.clone());
             let told = async move {
@@ -95,7 +117,7 @@ impl Inventory {
                     // Nobody takes up any more what the server says.
                     () = ending.cancelled() => {}
                 }
-                contacts.send_modify(|count| *count -= 1);
+                contacts.send_modify(|contacts| contacts.end(&key));
             });
         }
     }

@@ -146,7 +146,7 @@ async fn a_silent_server_delays_nobody_and_is_told_as_connecting() {
     let (_space, hub, _good) = beside(&bad).await;
     good_is_well(&hub).await;
     assert_eq!(status(&hub, "bad").state, ServerState::Initializing);
-    assert_eq!(*hub.store().orchestrator().first_contacts().borrow(), 1);
+    assert_eq!(hub.store().connecting(), 1);
     assert_eq!((tools(&hub, "good").len(), tools(&hub, "bad").len()), (1, 0));
     hub.shutdown().await;
 }

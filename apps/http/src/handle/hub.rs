@@ -21,7 +21,7 @@ use crate::wire::{Cleaned, DoctorReport, HealthReport};
 pub(crate) async fn health(State(app): State<App>, Entered { context, .. }: Entered) -> Json<HealthReport> {
     let catalog = context.registry().snapshot();
     let (servers, tools) = (catalog.server_count(context.scope()), catalog.tool_count(context.scope()));
-    let connecting = *context.orchestrator().first_contacts().borrow();
+    let connecting = context.connecting();
     let background = app.settings().retire.is_some();
     Json(HealthReport::of(app.hub().health().await, servers, tools, connecting, background))
 }

@@ -31,7 +31,7 @@ const CONNECTING: HeaderName = HeaderName::from_static("dormouse-connecting");
 
 /// A list, with the number of servers that are still connecting.
 fn listed(context: &Context, list: impl IntoResponse) -> Response {
-    let connecting = *context.orchestrator().first_contacts().borrow();
+    let connecting = context.connecting();
     let mut response = list.into_response();
     if connecting > 0 {
         response.headers_mut().insert(CONNECTING, connecting.into());

@@ -48,10 +48,6 @@ pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request
 
 /// Waits until the servers of this endpoint's context are known that never were before.
 async fn first_contacts(endpoint: &Endpoint) {
-    let mut contacts = endpoint.context().orchestrator().first_contacts();
-    if *contacts.borrow_and_update() > 0 {
-        let known = contacts.wait_for(|count| *count == 0);
-        // The list shows what is known by then.
-        let _ = tokio::time::timeout(FIRST_CONTACT, known).await;
-    }
+    // The list shows what is known by then.
+    endpoint.context().first_contacts(FIRST_CONTACT).await;
 }
