@@ -141,6 +141,8 @@ impl Stream {
         if was_waiting > 0 && state.unread > limit {
             self.give_up_on_readers(&mut state);
         }
+        // Who comes back begins with room to fall behind a little.
+        let limit = if state.readers.is_empty() { limit / 2 } else { limit };
         self.make_room(&mut state, limit);
         state.wake();
         state.phase == Phase::Open
