@@ -126,6 +126,10 @@ impl Host {
             () = haste => {}
         }
         self.http.ending.cancel();
+        if !door.is_finished() {
+            // What was taken a moment ago may not have begun, and would be refused.
+            let _ = tokio::time::timeout(HESITATION, self.http.guests.gone()).await;
+        }
         self.hub.shutdown().await;
         if !door.is_finished() {
             // Answers of calls that have just finished are on their way.

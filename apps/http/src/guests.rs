@@ -60,7 +60,8 @@ impl Guests {
     /// `arrive`.
     pub async fn idle(&self, linger: Duration, arrive: Duration) {
         let mut there = self.there.subscribe();
-        let mut patience = linger.max(arrive);
+        let nobody = *there.borrow_and_update() == 0;
+        let mut patience = if nobody { linger.max(arrive) } else { linger };
         loop {
             let _ = there.wait_for(|there| *there == 0).await;
             tokio::select! {

@@ -16,6 +16,9 @@ use tokio::net::UnixStream;
 use crate::client::{self, NoAnswer};
 use crate::failure::Failure;
 
+/// The longest line of a hub: the answers to a batch come in one.
+const LONGEST: usize = 256 * 1024 * 1024;
+
 /// How long a hub may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(5);
 
@@ -89,7 +92,7 @@ impl Link {
         let session = session.ok_or(NoLink::Nobody)?.to_owned();
         let stream = hyper::upgrade::on(response).await.map_err(|_| NoLink::Nobody)?;
         let (from_hub, to_hub) = tokio::io::split(TokioIo::new(stream));
-        Ok(Self { from_hub: Lines::of(from_hub), to_hub, session })
+        Ok(Self { from_hub: Lines::up_to(LONGEST, from_hub), to_hub, session })
     }
 }
 

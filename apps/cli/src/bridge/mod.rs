@@ -155,7 +155,10 @@ impl Bridge {
 
         let up = async {
             loop {
-                while let Some(batch) = next_batch(&mut lock()) {
+                loop {
+                    // A guard in the head of a `while let` would be held while it is sent.
+                    let batch = next_batch(&mut lock());
+                    let Some(batch) = batch else { break };
                     // The hub's end is seen where it is read, after all that it said.
                     if to_hub.write_all(&batch).await.is_err() {
                         return std::future::pending().await;
@@ -185,23 +188,32 @@ impl Bridge {
             }
         };
         let down = async {
-            loop {
-                let Ok(Some(line)) = from_hub.next().await else { return End::Hub };
+            while let Ok(Some(line)) = from_hub.next().await {
                 let Line::Text(line) = line else { continue };
-                match line.strip_prefix(b"#") {
+                let copied = match line.strip_prefix(b"#") {
                     Some(word) => {
                         heed(&mut lock(), word);
                         changed.notify_one();
+                        Ok(())
                     }
                     None => {
                         let passage = lock().passes(&line);
-                        if passage == Passage::Client
-                            && copy(to_client, &line, !from_hub.has_more()).await.is_err()
-                        {
-                            return End::Client;
-                        }
+                        if passage == Passage::Client { copy(to_client, line).await } else { Ok(()) }
                     }
+                };
+                let flushed = match copied {
+                    // Several lines that came together go together.
+                    Ok(()) if from_hub.has_more() => Ok(()),
+                    Ok(()) => to_client.lock().await.flush().await,
+                    Err(error) => Err(error),
+                };
+                if flushed.is_err() {
+                    return End::Client;
                 }
+            }
+            match to_client.lock().await.flush().await {
+                Ok(()) => End::Hub,
+                Err(_) => End::Client,
             }
         };
         let end = tokio::select! {
@@ -265,13 +277,14 @@ fn heed(ledger: &mut Ledger, word: &[u8]) {
 }
 
 async fn write(to_client: &tokio::sync::Mutex<Stdout>, line: &str) -> io::Result<()> {
-    copy(to_client, line.as_bytes(), true).await
+    copy(to_client, line.into()).await?;
+    to_client.lock().await.flush().await
 }
 
-async fn copy(to_client: &tokio::sync::Mutex<Stdout>, line: &[u8], flush: bool) -> io::Result<()> {
-    let mut out = to_client.lock().await;
-    out.write_all(&[line, b"\n"].concat()).await?;
-    if flush { out.flush().await } else { Ok(()) }
+/// Writes a line. It may wait for a flush.
+async fn copy(to_client: &tokio::sync::Mutex<Stdout>, mut line: Vec<u8>) -> io::Result<()> {
+    line.push(b'\n');
+    to_client.lock().await.write_all(&line).await
 }
 
 fn too_long() -> String {

@@ -347,10 +347,14 @@ async fn no_call_is_lost_or_made_twice_while_serve_takes_the_space_over() {
 
     // And when that one ends, they start a hub again.
     kill("-TERM", &serve).await;
-    for client in &mut clients {
-        assert_eq!(text(&client.ask("tools/call", note("last".to_owned(), false)).await), "last");
+    for (n, client) in clients.iter_mut().enumerate() {
+        let last = format!("last-{n}");
+        assert_eq!(text(&client.ask("tools/call", note(last.clone(), false)).await), last);
+        expected.push(last);
     }
     assert_eq!(code(&mut serve).await, Some(0));
+    expected.sort();
+    assert_eq!(cli.noted().into_iter().filter(|text| !asked.contains(text)).collect::<Vec<_>>(), expected);
     let [one, other] = clients;
     assert_eq!((one.leave().await, other.leave().await), (Some(0), Some(0)));
     cli.deserted().await;
@@ -367,6 +371,48 @@ async fn a_hub_that_serves_is_not_taken_over() {
     assert_eq!(client.leave().await, Some(0));
     kill("-TERM", &hub).await;
     assert_eq!(code(&mut hub).await, Some(0));
+    cli.deserted().await;
+}
+
+#[tokio::test]
+async fn a_command_that_is_the_hub_does_not_wait_for_a_client_that_stays() {
+    let cli = Cli::with_ledger();
+    let call = ["tools", "call", "note", "text=command", "wait:=true"];
+    let mut command = cli.command(&call).spawn().unwrap();
+    cli.until("the command is the hub", || cli.noted() == ["command"]).await;
+    let mut client = Client::greeted(&cli).await;
+    assert_eq!(cli.background_hubs(), []);
+    cli.space.write("open", "");
+    assert_eq!(code(&mut command).await, Some(0));
+    assert_eq!(text(&client.call("note", json!({"text": "client"})).await), "client");
+    assert_eq!(cli.background_hubs().len(), 1);
+    assert_eq!(cli.noted(), ["client", "command"]);
+    assert_eq!(client.leave().await, Some(0));
+    cli.deserted().await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_open_is_answered_while_serve_takes_over() {
+    let cli = Cli::with_server().brief();
+    let mut client = Client::start(&cli, &[]);
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": {}});
+    client.ask("initialize", params).await;
+    let asking =
+        client.send("tools/call", json!({"name": "fix_ask", "arguments": {"question": "how much?"}})).await;
+    let question = client.next().await.unwrap();
+    assert_eq!(question["method"], "elicitation/create", "{question}");
+    let mut serve = cli.command(&["serve", "--port", "0"]).spawn().unwrap();
+    cli.until("the hub takes nobody new", || !cli.space.state_folder().join("hub.sock").exists()).await;
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"],
+        "result": {"action": "accept", "content": {"answer": "seven"}}});
+    client.line(&answer.to_string()).await;
+    assert!(text(&client.answer(asking).await).contains("seven"));
+    assert_eq!(text(&client.call("fix_echo", json!({"text": "next"})).await), "next");
+    assert_eq!(cli.background_hubs(), []);
+    assert_eq!(client.leave().await, Some(0));
+    kill("-TERM", &serve).await;
+    assert_eq!(code(&mut serve).await, Some(0));
     cli.deserted().await;
 }
 
@@ -450,6 +496,23 @@ async fn a_client_that_does_not_read_costs_only_its_own_answers() {
         assert_eq!(text(&slow.answer(id).await).len(), 1_000_000);
     }
     assert_eq!((slow.leave().await, quick.leave().await), (Some(0), Some(0)));
+    cli.deserted().await;
+}
+
+#[tokio::test]
+async fn messages_that_are_larger_than_any_pipe_cross() {
+    let cli = Cli::with_server().brief();
+    let mut client = Client::greeted(&cli).await;
+    let said = "ü".repeat(500_000);
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        let arguments = json!({"text": said});
+        ids.push(client.send("tools/call", json!({"name": "fix_echo", "arguments": arguments})).await);
+    }
+    for id in ids {
+        assert_eq!(text(&client.answer(id).await), said);
+    }
+    assert_eq!(client.leave().await, Some(0));
     cli.deserted().await;
 }
 

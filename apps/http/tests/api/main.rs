@@ -8,6 +8,8 @@ mod forms;
 mod guard;
 mod listening;
 mod lists;
+mod local;
+mod mcp;
 mod problems;
 mod support;
 mod tokens;

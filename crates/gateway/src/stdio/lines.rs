@@ -22,12 +22,19 @@ pub struct Lines<R> {
     input: BufReader<R>,
     line: Vec<u8>,
     skipping: bool,
+    longest: usize,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads lines of a stream.
     pub fn of(input: R) -> Self {
-        Self { input: BufReader::with_capacity(64 * 1024, input), line: Vec::new(), skipping: false }
+        Self::up_to(LONGEST, input)
+    }
+
+    /// Reads lines of a stream that may have so many bytes.
+    pub fn up_to(longest: usize, input: R) -> Self {
+        let input = BufReader::with_capacity(64 * 1024, input);
+        Self { input, line: Vec::new(), skipping: false, longest }
     }
 
     /// Whether a whole line can be had without waiting.
@@ -46,7 +53,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let at_end = read.is_empty();
             let line_end = read.iter().position(|byte| *byte == b'\n');
             let part = &read[..line_end.unwrap_or(read.len())];
-            if self.line.len() + part.len() > LONGEST {
+            if self.line.len() + part.len() > self.longest {
                 self.skipping = true;
                 self.line = Vec::new();
             }
