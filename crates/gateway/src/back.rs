@@ -162,6 +162,10 @@ impl BackChannel for Back {
         }
     }
 
+    fn wants_progress(&self) -> bool {
+        self.way().token.is_some()
+    }
+
     fn log_level(&self) -> Option<String> {
         self.log_level.clone()
     }

@@ -2,11 +2,13 @@
 //!
 //! One task for each gateway waits for a new version of the catalog, lets the changes of a moment
 //! gather, and compares the hashes of each endpoint's lists with those that its clients were told.
+//! A session that nobody listens to at that moment is told once its stream is open again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Outlet;
@@ -22,6 +24,8 @@ const GATHERING: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     state: Mutex<State>,
+    /// Told when somebody follows, or can hear again, for whom the lists may read otherwise already.
+    nudge: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -34,15 +38,15 @@ struct State {
 #[derive(Debug)]
 struct Follower {
     endpoint: Endpoint,
-    seen: Digests,
     who: Who,
 }
 
 #[derive(Debug)]
 enum Who {
+    /// It knows itself what it was told.
     Session(Weak<Session>),
-    /// One of the stateless life, with its subscription.
-    Listener(Arc<Listener>),
+    /// One of the stateless life, with its subscription, and what the lists read like when it was told.
+    Listener(Arc<Listener>, Digests),
 }
 
 /// One `subscriptions/listen` under way.
@@ -79,31 +83,30 @@ impl Changes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes this look at once when it is told.
+    pub(crate) fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
+    }
+
     /// Tells a session of every change from what it was told last.
     pub(crate) fn follow_session(&self, endpoint: &Endpoint, session: &Arc<Session>) {
-        let now = endpoint.lists().digests();
-        // Taken up from storage, it may have seen other lists than those of now.
-        let seen = session.seen_lists(&now);
-        let changed = seen != now;
-        self.follow(Follower {
-            endpoint: endpoint.clone(),
-            seen,
-            who: Who::Session(Arc::downgrade(session)),
-        });
-        if changed {
-            let endpoint = endpoint.clone();
-            // Ends by itself; the session's stream may be opened a moment later.
-            tokio::spawn(async move {
-                tokio::time::sleep(GATHERING).await;
-                endpoint.gateway().changes().look();
-            });
-        }
+        self.follow(Follower { endpoint: endpoint.clone(), who: Who::Session(Arc::downgrade(session)) });
     }
 
     /// Tells a listener of every change from now on, until it is gone.
     pub(crate) fn follow_listener(&self, endpoint: &Endpoint, listener: Arc<Listener>) {
         let seen = endpoint.lists().digests();
-        self.follow(Follower { endpoint: endpoint.clone(), seen, who: Who::Listener(listener) });
+        self.follow(Follower { endpoint: endpoint.clone(), who: Who::Listener(listener, seen) });
+    }
+
+    /// Where a session belongs that is followed here.
+    pub(crate) fn endpoint_of(&self, session: &str) -> Option<Endpoint> {
+        let state = self.state();
+        let is_it = |follower: &&Follower| match &follower.who {
+            Who::Session(one) => one.upgrade().is_some_and(|one| one.id() == session),
+            Who::Listener(..) => false,
+        };
+        state.followers.iter().find(is_it).map(|follower| follower.endpoint.clone())
     }
 
     fn follow(&self, follower: Follower) {
@@ -114,13 +117,16 @@ impl Changes {
             // Ends with the gateway, or when nobody follows any more.
             tokio::spawn(watch(endpoint));
         }
+        drop(state);
+        // What changed before the task could see it is not missed.
+        self.nudge.notify_one();
     }
 
     /// Forgets who is gone; whether anybody is left.
     fn tidy(state: &mut State) -> bool {
         state.followers.retain(|follower| match &follower.who {
             Who::Session(session) => session.upgrade().is_some_and(|session| !session.over().is_cancelled()),
-            Who::Listener(listener) => !listener.gone.is_cancelled(),
+            Who::Listener(listener, _) => !listener.gone.is_cancelled(),
         });
         !state.followers.is_empty()
     }
@@ -131,42 +137,48 @@ impl Changes {
         Self::tidy(&mut state);
         for follower in &mut state.followers {
             let now = follower.endpoint.lists().digests();
-            if now == follower.seen {
-                continue;
+            match &mut follower.who {
+                Who::Session(session) => {
+                    if let Some(session) = session.upgrade() {
+                        tell_session(session, now);
+                    }
+                }
+                Who::Listener(listener, seen) => {
+                    tell_listener(listener, changed(seen, &now));
+                    *seen = now;
+                }
             }
-            let changed = (
-                now.tools != follower.seen.tools,
-                now.resources != follower.seen.resources,
-                now.prompts != follower.seen.prompts,
-            );
-            follower.seen = now.clone();
-            tell(&follower.who, changed, now);
         }
     }
 }
 
-fn tell(who: &Who, (tools, resources, prompts): (bool, bool, bool), now: Digests) {
-    let kinds = [
-        (tools, "notifications/tools/list_changed"),
-        (resources, "notifications/resources/list_changed"),
-        (prompts, "notifications/prompts/list_changed"),
-    ];
-    match who {
-        Who::Session(session) => {
-            let Some(session) = session.upgrade() else { return };
-            for (_, method) in kinds.iter().filter(|(changed, _)| *changed) {
-                session.tell(method, Value::Null);
-            }
-            session.told_lists(now);
-        }
-        Who::Listener(listener) => {
-            let wanted = [listener.tools, listener.resources, listener.prompts];
-            for ((_, method), _) in
-                kinds.iter().zip(wanted).filter(|((changed, _), wanted)| *changed && *wanted)
-            {
-                listener.tell(method, json!({}));
-            }
-        }
+/// Which lists read otherwise, by what says so.
+fn changed(seen: &Digests, now: &Digests) -> [(bool, &'static str); 3] {
+    [
+        (now.tools != seen.tools, "notifications/tools/list_changed"),
+        (now.resources != seen.resources, "notifications/resources/list_changed"),
+        (now.prompts != seen.prompts, "notifications/prompts/list_changed"),
+    ]
+}
+
+/// Where nobody hears at the moment, the session stays where it was, and is told later.
+fn tell_session(session: Arc<Session>, now: Digests) {
+    let seen = session.seen_lists(&now);
+    if seen == now {
+        return;
+    }
+    let mut news = changed(&seen, &now).into_iter().filter(|(changed, _)| *changed);
+    if news.all(|(_, method)| session.tell(method, Value::Null)) {
+        session.told_lists(now);
+    }
+}
+
+fn tell_listener(listener: &Listener, changed: [(bool, &str); 3]) {
+    let wanted = [listener.tools, listener.resources, listener.prompts];
+    for ((_, method), _) in
+        changed.into_iter().zip(wanted).filter(|((changed, _), wanted)| *changed && *wanted)
+    {
+        listener.tell(method, json!({}));
     }
 }
 
@@ -178,10 +190,15 @@ async fn watch(endpoint: Endpoint) {
     loop {
         tokio::select! {
             () = gateway.ending().cancelled() => break,
-            changed = version.changed() => if changed.is_err() { break },
+            changed = version.changed() => match changed {
+                Ok(()) => {
+                    tokio::time::sleep(GATHERING).await;
+                    version.mark_unchanged();
+                }
+                Err(_) => break,
+            },
+            () = gateway.changes().nudge.notified() => {}
         }
-        tokio::time::sleep(GATHERING).await;
-        version.mark_unchanged();
         gateway.changes().look();
         let mut state = gateway.changes().state();
         if !Changes::tidy(&mut state) {

@@ -1,6 +1,6 @@
 //! What all endpoints of one hub share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use dormouse::{Context, Hub};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::Catalogues;
 use crate::changes::Changes;
 use crate::endpoint::{Endpoint, NoSuchEndpoint};
-use crate::http::Keep;
+use crate::http::{Keep, Talks};
 use crate::mode::Mode;
 use crate::parked::Parked;
 use crate::session::Sessions;
@@ -22,7 +22,7 @@ pub struct Gateway {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     sessions: Sessions,
     catalogues: Catalogues,
     changes: Changes,
@@ -30,23 +30,33 @@ struct Shared {
     tasks: Tasks,
     watches: Watches,
     keep: Arc<Keep>,
+    talks: Talks,
     ending: CancellationToken,
 }
 
 impl Gateway {
     /// The gateway of a hub.
     pub fn new(hub: &Hub) -> Self {
+        let changes = Changes::default();
         let shared = Shared {
-            sessions: Sessions::new(hub.storage().clone()),
+            sessions: Sessions::new(hub.storage().clone(), changes.nudge()),
             catalogues: Catalogues::default(),
-            changes: Changes::default(),
+            changes,
             parked: Parked::default(),
             tasks: Tasks::default(),
             watches: Watches::default(),
             keep: Arc::default(),
+            talks: Talks::default(),
             ending: CancellationToken::new(),
         };
-        Self { shared: Arc::new(shared) }
+        let gateway = Self { shared: Arc::new(shared) };
+        crate::replicas::follow(&gateway, &**hub.storage());
+        gateway
+    }
+
+    /// What it shares, without keeping it.
+    pub(crate) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
     }
 
     /// A context in a mode.
@@ -95,7 +105,17 @@ impl Gateway {
     }
 
     /// What all streams over HTTP hold.
+    pub(crate) fn talks(&self) -> &Talks {
+        &self.shared.talks
+    }
+
     pub(crate) fn keep(&self) -> &Arc<Keep> {
         &self.shared.keep
+    }
+}
+
+impl From<Arc<Shared>> for Gateway {
+    fn from(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 }

@@ -32,6 +32,7 @@ pub mod http;
 mod message;
 mod mode;
 mod parked;
+mod replicas;
 mod revision;
 mod search;
 mod session;

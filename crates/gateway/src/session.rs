@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use dormouse::{Scope, Storage, StorageError, Table, Timestamp, Write, chain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     /// Cancelled when the client ends it.
     over: CancellationToken,
     storage: Arc<dyn Storage>,
+    /// Told when there is somebody again to tell of changes.
+    heard: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -120,7 +122,11 @@ impl Session {
 
     /// Sets where messages go that belong to no request; `None`: nowhere, for the moment.
     pub(crate) fn set_outlet(&self, outlet: Option<Arc<dyn Outlet>>) {
+        let opened = outlet.is_some();
         self.state().outlet = outlet.unwrap_or_else(|| Arc::new(Nowhere));
+        if opened {
+            self.heard.notify_one();
+        }
     }
 
     /// Where messages go that belong to no request.
@@ -275,7 +281,17 @@ impl Session {
         };
         let value =
             serde_json::to_value(record).map_err(|error| StorageError::damaged(Table::Sessions, error))?;
-        self.storage.write(vec![Write::Put { table: Table::Sessions, key: self.id.clone(), value }]).await
+        self.storage.write(vec![Write::Put { table: Table::Sessions, key: self.id.clone(), value }]).await?;
+        crate::replicas::tell(&*self.storage, &self.id).await;
+        Ok(())
+    }
+
+    /// Takes up what is stored of it.
+    fn take_up(&self, record: &Record) {
+        let mut state = self.state();
+        state.log_level.clone_from(&record.log_level);
+        state.subscriptions.clone_from(&record.subscriptions);
+        state.seen.clone_from(&record.seen);
     }
 }
 
@@ -321,6 +337,7 @@ impl Drop for Asking<'_> {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     storage: Arc<dyn Storage>,
+    heard: Arc<Notify>,
     live: Mutex<Live>,
 }
 
@@ -333,9 +350,10 @@ struct Live {
 }
 
 impl Sessions {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+    /// `heard` is told when a session can be told something again.
+    pub(crate) fn new(storage: Arc<dyn Storage>, heard: Arc<Notify>) -> Self {
         let live = Live { sessions: HashMap::new(), swept: Instant::now(), swept_stored: None };
-        Self { storage, live: Mutex::new(live) }
+        Self { storage, heard, live: Mutex::new(live) }
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
@@ -405,6 +423,7 @@ impl Sessions {
             begun: Instant::now(),
             over: CancellationToken::new(),
             storage: Arc::clone(&self.storage),
+            heard: Arc::clone(&self.heard),
         })
     }
 
@@ -413,34 +432,61 @@ impl Sessions {
         if let Some(session) = self.in_memory(id) {
             return Ok(Some((session, false)));
         }
-        let Some(value) = self.storage.get(Table::Sessions, id).await.map_err(unreadable)? else {
-            return Ok(None);
-        };
-        let record: Record = match serde_json::from_value(value) {
-            Ok(record) => record,
-            Err(error) => {
-                warn!(%error, "a stored session cannot be read and is left aside");
-                return Ok(None);
-            }
-        };
+        let Some(record) = self.stored(id).await? else { return Ok(None) };
         let (Ok(mode), Some(revision)) =
             (Mode::of(Some(&record.mode), record.server.as_deref()), Revision::read(&record.revision))
         else {
             return Ok(None);
         };
-        let session =
-            self.made(id.to_owned(), record.scope, mode, revision, record.capabilities, record.client_info);
-        {
-            let mut state = session.state();
-            state.log_level = record.log_level;
-            state.subscriptions = record.subscriptions;
-            state.seen = record.seen;
-        }
+        let session = self.made(
+            id.to_owned(),
+            record.scope.clone(),
+            mode,
+            revision,
+            record.capabilities.clone(),
+            record.client_info.clone(),
+        );
+        session.take_up(&record);
         let mut live = self.live();
         // Another request of it may have been faster.
         let first = live.sessions.entry(id.to_owned()).or_insert_with(|| Arc::clone(&session));
         let again = Arc::ptr_eq(first, &session);
         Ok(Some((Arc::clone(first), again)))
+    }
+
+    async fn stored(&self, id: &str) -> Result<Option<Record>, Fault> {
+        let Some(value) = self.storage.get(Table::Sessions, id).await.map_err(unreadable)? else {
+            return Ok(None);
+        };
+        match serde_json::from_value(value) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => {
+                warn!(%error, "a stored session cannot be read and is left aside");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The names of those in memory.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.live().sessions.keys().cloned().collect()
+    }
+
+    /// Reads a session that is in memory anew: another hub has written it. `None`: it is not in
+    /// memory, or was ended.
+    pub(crate) async fn reread(&self, id: &str) -> Result<Option<Arc<Session>>, Fault> {
+        let Some(session) = self.live().sessions.get(id).cloned() else { return Ok(None) };
+        match self.stored(id).await? {
+            Some(record) => {
+                session.take_up(&record);
+                Ok(Some(session))
+            }
+            None => {
+                self.live().sessions.remove(id);
+                session.over.cancel();
+                Ok(None)
+            }
+        }
     }
 
     fn in_memory(&self, id: &str) -> Option<Arc<Session>> {
@@ -455,7 +501,9 @@ impl Sessions {
             session.over.cancel();
         }
         let write = Write::Delete { table: Table::Sessions, key: id.to_owned() };
-        self.storage.write(vec![write]).await.map_err(unreadable)
+        self.storage.write(vec![write]).await.map_err(unreadable)?;
+        crate::replicas::tell(&*self.storage, id).await;
+        Ok(())
     }
 
     /// Forgets what nobody has used for long.

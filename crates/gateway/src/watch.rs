@@ -136,6 +136,17 @@ pub(crate) fn resume(endpoint: &Endpoint, session: &Arc<Session>) {
     });
 }
 
+/// Watches what a session wants to hear of by now, which another hub was told, and nothing else.
+pub(crate) fn agree(endpoint: &Endpoint, session: &Arc<Session>) {
+    let wanted = session.subscriptions();
+    let watches = endpoint.gateway().watches();
+    if watches.of(session.id()) == wanted {
+        return;
+    }
+    watches.leave(session.id());
+    resume(endpoint, session);
+}
+
 /// Watches for a listener of the stateless life. What cannot be watched is left out; the addresses
 /// that are.
 pub(crate) async fn listen(endpoint: &Endpoint, listener: &Arc<Listener>, uris: Vec<String>) -> Vec<String> {
@@ -208,6 +219,21 @@ impl Watches {
             }
         }
         watched.changed.notify_one();
+    }
+
+    /// The addresses that a session watches here, sorted, as it knows them.
+    fn of(&self, session: &str) -> Vec<String> {
+        let servers: Vec<_> = self.servers().values().cloned().collect();
+        let mut all = Vec::new();
+        for watched in servers {
+            for watcher in watched.state().values().flatten() {
+                if matches!(&watcher.who, Who::Session { id, .. } if id == session) {
+                    all.push(watcher.shown.clone());
+                }
+            }
+        }
+        all.sort();
+        all
     }
 
     /// A session has ended.

@@ -260,6 +260,10 @@ fn is_news(event: &Event) -> bool {
 
 /// What another hub told.
 pub(crate) fn heard_events(told: Value) -> Vec<Event> {
+    // Others tell one another other things by the same way.
+    if told.get("events").is_none() {
+        return Vec::new();
+    }
     match serde_json::from_value::<Told>(told) {
         Ok(Told { hub, events }) => {
             let elsewhere = |event| Event::Elsewhere { hub: hub.clone(), event: Arc::new(event) };

@@ -39,9 +39,9 @@ pub(super) async fn listen(endpoint: &Endpoint, caller: &Caller, request: &Reque
         prompts: wants("promptsListChanged") && changes("prompts"),
         gone: CancellationToken::new(),
     });
-    // However this ends, nobody is told any more.
-    let _left = listener.gone.clone().drop_guard();
+    // However this ends, nobody is told any more; and then what nobody watches is let go.
     let _tidy = Tidy(endpoint);
+    let _left = listener.gone.clone().drop_guard();
     let watchable = can["resources"]["subscribe"] == true;
     let watched = match watchable {
         true => crate::watch::listen(endpoint, &listener, uris).await,
