@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: spaces on disk, hubs over them, and a look at what is left.
 
 pub mod gauge;
+pub mod mcp_client;
 mod program;
 mod served;
 pub mod shipped;
