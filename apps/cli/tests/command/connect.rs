@@ -1,11 +1,13 @@
 //! `connect`: the hub in the files of real clients, in homes of their own.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use dormouse_testing::Fixture;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use crate::support::{Cli, Ended, PATIENCE};
+use crate::support::{Cli, Ended, PATIENCE, code, kill};
 
 const CLIENTS: [(&str, &str); 5] = [
     ("claude-desktop", ".config/Claude/claude_desktop_config.json"),
@@ -157,6 +159,42 @@ async fn every_client_gets_a_program_that_exists_and_the_same_again_changes_noth
         assert!(!file.exists(), "{client}: the file was not there before");
         assert_eq!(person.run(&["connect", client, "--undo"]).await.code, Some(3), "{client}");
     }
+}
+
+#[tokio::test]
+async fn what_the_entry_starts_is_the_hub() {
+    let person = Person::new();
+    person.cli.space.add("fix", &Fixture::new());
+    // The entry joins this one, and leaves none in the background.
+    let (mut serve, _) = person.cli.serve().await;
+    person.ok(&["connect", "claude-desktop"]).await;
+    let there = entry("claude-desktop", &text(&person.home(CLIENTS[0].1)), "dormouse");
+    let mut client = tokio::process::Command::new(there["command"].as_str().unwrap());
+    client.args(there["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()));
+    // A client starts it with hardly any variables, and anywhere.
+    client.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut client = client.spawn().unwrap();
+    let mut input = client.stdin.take().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    let greeting = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+        "name": "fix_echo", "arguments": {"text": "there"}}});
+    let talked = async {
+        input.write_all(format!("{greeting}\n").as_bytes()).await.unwrap();
+        let greeted: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        assert_eq!(greeted["result"]["serverInfo"]["name"], "dormouse", "{greeted}");
+        input.write_all(format!("{call}\n").as_bytes()).await.unwrap();
+        let answer: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        assert_eq!(answer["result"]["content"][0]["text"], "there", "{answer}");
+        drop(input);
+        client.wait().await.unwrap()
+    };
+    let ended = tokio::time::timeout(PATIENCE, talked).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
+    kill("-TERM", &serve).await;
+    assert_eq!(code(&mut serve).await, Some(0));
+    person.cli.nothing_left().await;
 }
 
 #[tokio::test]
