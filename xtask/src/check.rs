@@ -8,7 +8,7 @@ use clap::Args;
 use crate::redis::FEATURE;
 use crate::run::{capture, cargo, must_run};
 use crate::workspace::Metadata;
-use crate::{deny, layers, test, tidy};
+use crate::{conformance, deny, layers, test, tidy};
 
 /// What to leave out.
 #[derive(Debug, Args)]
@@ -40,10 +40,10 @@ fn run_parts(parts: &[Part]) -> Result<()> {
         let done = part();
         let seconds = started.elapsed().as_secs_f64();
         match done {
-            Ok(()) => told.push(format!("ok     {name:<8} {seconds:>6.0} s")),
+            Ok(()) => told.push(format!("ok     {name:<11} {seconds:>6.0} s")),
             Err(error) => {
                 println!("{error:#}");
-                told.push(format!("FAILED {name:<8} {seconds:>6.0} s"));
+                told.push(format!("FAILED {name:<11} {seconds:>6.0} s"));
                 failed.push(*name);
             }
         }
@@ -62,6 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("tests: left out, as asked by --no-test");
     } else {
         parts.push(("test", test::run));
+        parts.push(("conformance", conformance::check));
     }
     run_parts(&parts)
 }

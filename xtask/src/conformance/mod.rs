@@ -27,7 +27,7 @@ use verdict::{Exceptions, Findings};
 const PAGE: &str = "docs/conformance.md";
 
 /// What to run. Everything, if nothing is said; then the page in docs is written.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// Runs against the fixture server itself.
     #[arg(long)]
@@ -52,17 +52,24 @@ pub(crate) enum Way {
     Direct,
     /// Through the hub, to a server over HTTP.
     Http,
-    /// Through the hub, to a server on stdio.
+    /// Through the hub, to a server on stdio, which is greeted as those of 2025-11-25.
     Stdio,
+    /// Through the hub, to a server on stdio that speaks 2026-07-28 only.
+    #[serde(rename = "stdio-2026")]
+    Stdio2026,
     Client,
 }
 
 impl Way {
+    /// Those through the hub.
+    const THROUGH: [Self; 3] = [Self::Http, Self::Stdio, Self::Stdio2026];
+
     fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Http => "http",
             Self::Stdio => "stdio",
+            Self::Stdio2026 => "stdio-2026",
             Self::Client => "client",
         }
     }
@@ -70,6 +77,11 @@ impl Way {
 
 /// All that was found: by suite and way.
 pub(crate) type Found = BTreeMap<(&'static str, Way), Findings>;
+
+/// The part of `check`.
+pub(crate) fn check() -> Result<()> {
+    run(&Options { check: true, ..Options::default() })
+}
 
 /// The task `conformance`.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -151,13 +163,13 @@ impl Runs {
             self.server(suite, Way::Direct, &fixture.url, only)?;
         }
         if hub {
-            let hub = Hub::start(programs, &self.target, &fixture.url)?;
-            for suite in SUITES {
-                for way in [Way::Http, Way::Stdio] {
-                    self.server(suite, way, &hub.url(way), only)?;
+            for way in Way::THROUGH {
+                let hub = Hub::start(programs, &self.target, way, &fixture.url)?;
+                for suite in SUITES {
+                    self.server(suite, way, &hub.url, only)?;
                 }
+                hub.end()?;
             }
-            hub.end()?;
         }
         Ok(())
     }
@@ -169,7 +181,7 @@ impl Runs {
     fn clients(&mut self, programs: &Programs, only: Option<&str>) -> Result<()> {
         let command = programs.client.to_string_lossy().into_owned();
         for suite in SUITES {
-            self.run(suite, Way::Client, only, &["client", "--command", &command])?;
+            self.run(suite, Way::Client, only, &["client", "--command", &command, "--timeout", "120000"])?;
         }
         Ok(())
     }
@@ -179,7 +191,7 @@ impl Runs {
         let started = Instant::now();
         let findings = suite.run(&self.node, &self.target, &out, only, arguments)?;
         let seconds = started.elapsed().as_secs_f64();
-        println!("{:<8} {:<24} {:>4} checks {seconds:>5.0} s", way.name(), suite.name, findings.checks());
+        println!("{:<10} {:<20} {:>4} checks {seconds:>5.0} s", way.name(), suite.name, findings.checks());
         if findings.checks() == 0 && only.is_none() {
             bail!("the suite checked nothing: see {}", out.display());
         }

@@ -7,7 +7,7 @@ use super::suite::{SUITES, Suite};
 use super::verdict::{Finding, Findings, Judged};
 use super::{Found, Way};
 
-const THROUGH: [Way; 3] = [Way::Direct, Way::Http, Way::Stdio];
+const COLUMNS: [Way; 4] = [Way::Direct, Way::Http, Way::Stdio, Way::Stdio2026];
 
 const OPENING: &str = "# Conformance
 
@@ -22,8 +22,9 @@ const SERVERS: &str = "
 ## A server, directly and through the hub
 
 `tests/conformance/fixture` is a server that serves what the suite asks for, in every revision. *Direct* is the suite \
-against that server. *HTTP* and *stdio* are the suite against the hub, `/mcp?mode=single&server=NAME`, with that \
-server behind it: at its URL, where the hub speaks 2026-07-28 with it, and as a program, where it speaks 2025-11-25. \
+against that server. The others are the suite against the hub in the mode `single`, with that server behind it: \
+*HTTP* at its URL, where the hub speaks 2026-07-28 with it; *stdio* as a program, which the hub greets, so that they \
+speak 2025-11-25; *stdio 2026* as a program that knows no greeting. So each life is bridged to each. \
 Each cell counts the checks of a scenario. What passes directly has to pass through the hub.
 ";
 
@@ -70,16 +71,19 @@ pub(crate) fn page(found: &Found, judged: &Judged, versions: &[(&str, String)]) 
 }
 
 fn servers(page: &mut String, suite: &Suite, found: &Found) {
-    let runs = THROUGH.map(|way| found.get(&(suite.name, way)));
-    let _ =
-        write!(page, "\n### {}\n\n| scenario | direct | HTTP | stdio |\n|---|---|---|---|\n", suite.title);
+    let runs = COLUMNS.map(|way| found.get(&(suite.name, way)));
+    let _ = write!(
+        page,
+        "\n### {}\n\n| scenario | direct | HTTP | stdio | stdio 2026 |\n|---|---|---|---|---|\n",
+        suite.title
+    );
     let scenarios: BTreeSet<&String> = runs.iter().flatten().flat_map(|findings| findings.0.keys()).collect();
     for scenario in scenarios {
         let cells = runs.map(|run| run.map(|findings| findings.of(scenario).to_string()).unwrap_or_default());
-        line(page, &[scenario, &cells[0], &cells[1], &cells[2]]);
+        line(page, &[scenario, &cells[0], &cells[1], &cells[2], &cells[3]]);
     }
     let sums = runs.map(|run| run.map(|findings| findings.sum().to_string()).unwrap_or_default());
-    line(page, &["**all**", &sums[0], &sums[1], &sums[2]]);
+    line(page, &["**all**", &sums[0], &sums[1], &sums[2], &sums[3]]);
 }
 
 fn clients(page: &mut String, suite: &Suite, found: &Found) {

@@ -81,23 +81,27 @@ impl Fixture {
     }
 }
 
-/// A hub that has the fixture server twice: at its URL and as a program.
+/// A hub that has the fixture server as its only one, at its URL or as a program, and shows it alone.
 pub(crate) struct Hub {
-    base: String,
+    pub(crate) url: String,
     running: Running,
 }
 
 impl Hub {
-    pub(crate) fn start(programs: &Programs, target: &Path, fixture: &str) -> Result<Self> {
-        let space = target.join("conformance/space");
+    pub(crate) fn start(programs: &Programs, target: &Path, way: Way, fixture: &str) -> Result<Self> {
+        let space = target.join("conformance").join(way.name()).join("space");
         fs::create_dir_all(&space)?;
-        let python = env_python(target, "mcp2");
-        let servers = json!({ "mcpServers": {
-            "http": { "url": fixture },
-            "stdio": { "command": python, "args": [root().join(FIXTURE), "stdio"] },
-        } });
-        fs::write(space.join("mcp.json"), servers.to_string())?;
-        let log = fs::File::create(target.join("conformance/hub.log"))?;
+        let entry = match way {
+            Way::Stdio | Way::Stdio2026 => {
+                let python = env_python(target, "mcp2");
+                json!({ "command": python, "args": [root().join(FIXTURE), way.name()] })
+            }
+            _ => json!({ "url": fixture }),
+        };
+        fs::write(space.join("mcp.json"), json!({ "mcpServers": { "fixture": entry } }).to_string())?;
+        // The suite does not keep a query in every request, so `?mode=` would not do.
+        fs::write(space.join("dormouse.toml"), "[mcp]\nmode = \"single\"\nserver = \"fixture\"\n")?;
+        let log = fs::File::create(space.join("log"))?;
         let mut command = program(&programs.hub);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("DORMOUSE_") {
@@ -110,12 +114,7 @@ impl Hub {
         let Some(base) = line.strip_prefix("listening on ") else {
             bail!("the hub did not start: {line:?}");
         };
-        Ok(Self { base: base.to_owned(), running })
-    }
-
-    /// Where one of its servers is by itself.
-    pub(crate) fn url(&self, way: Way) -> String {
-        format!("{}/mcp?mode=single&server={}", self.base, way.name())
+        Ok(Self { url: format!("{base}/mcp"), running })
     }
 
     pub(crate) fn end(self) -> Result<()> {

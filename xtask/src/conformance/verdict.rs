@@ -147,8 +147,8 @@ struct Exception {
     /// All, if it names none.
     #[serde(default)]
     suites: Vec<String>,
-    scenario: String,
-    /// All of the scenario, if it names none.
+    scenarios: Vec<String>,
+    /// All of a scenario, if it names none.
     #[serde(default)]
     checks: Vec<String>,
     reason: String,
@@ -158,7 +158,7 @@ impl Exception {
     fn is_of(&self, finding: &Finding) -> bool {
         self.ways.contains(&finding.way)
             && (self.suites.is_empty() || self.suites.iter().any(|suite| suite == finding.suite))
-            && self.scenario == finding.scenario
+            && self.scenarios.contains(&finding.scenario)
             && (self.checks.is_empty() || self.checks.contains(&finding.check))
     }
 }
@@ -215,7 +215,7 @@ fn wrong(found: &Found) -> Vec<Finding> {
             }
         }
         let Some(direct) = found.get(&(suite.name, Way::Direct)) else { continue };
-        for way in [Way::Http, Way::Stdio] {
+        for way in Way::THROUGH {
             let Some(findings) = found.get(&(suite.name, way)) else { continue };
             for (scenario, check) in every(direct) {
                 let (before, after) = (direct.worst(scenario, check), findings.worst(scenario, check));
@@ -279,7 +279,7 @@ mod tests {
         let exception = r#"
             [[exception]]
             ways = ["http"]
-            scenario = "ping"
+            scenarios = ["ping"]
             checks = ["answers"]
             reason = "it sleeps"
         "#;
