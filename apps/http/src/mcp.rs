@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use dormouse_gateway::Gateway;
@@ -73,8 +73,7 @@ pub(crate) async fn in_their_words(request: Request, next: Next) -> Response {
     if !is_endpoint(request.uri().path()) {
         return next.run(request).await;
     }
-    // Only who is refused needs to know where it is.
-    let place = base(request.headers()).map(|base| (base, request.uri().path().to_owned()));
+    let place = Place::of(&request);
     let response = next.run(request).await;
     let is_problem = response
         .headers()
@@ -83,7 +82,7 @@ pub(crate) async fn in_their_words(request: Request, next: Next) -> Response {
     if is_problem { in_rpc(response, place).await } else { response }
 }
 
-async fn in_rpc(response: Response, place: Option<(String, String)>) -> Response {
+async fn in_rpc(response: Response, place: Place) -> Response {
     let (parts, body) = response.into_parts();
     let problem = match to_bytes(body, LONGEST_PROBLEM).await {
         Ok(bytes) => serde_json::from_slice::<Problem>(&bytes).ok(),
@@ -99,7 +98,8 @@ async fn in_rpc(response: Response, place: Option<(String, String)>) -> Response
             response.headers_mut().insert(name, value.clone());
         }
     }
-    if let (Code::Unauthorized, Some((base, path))) = (problem.code, place) {
+    if let (Code::Unauthorized, Some(base)) = (problem.code, place.base()) {
+        let path = place.uri.path();
         let challenge = format!(r#"Bearer realm="dormouse", resource_metadata="{base}{METADATA}{path}""#);
         if let Ok(challenge) = HeaderValue::from_str(&challenge) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -108,26 +108,52 @@ async fn in_rpc(response: Response, place: Option<(String, String)>) -> Response
     response
 }
 
-/// What the hub is called by this client, who may reach it through a proxy that does TLS.
-fn base(headers: &HeaderMap) -> Option<String> {
-    let host = headers.get(header::HOST)?.to_str().ok()?;
-    // It is put between quotes.
-    if host.contains(['"', '\\', ' ']) {
-        return None;
+/// What a request was sent to. Taken from each, and written out only for who is refused.
+struct Place {
+    host: Option<HeaderValue>,
+    /// A proxy before the hub does TLS.
+    secure: bool,
+    uri: Uri,
+}
+
+impl Place {
+    fn of(request: &Request) -> Self {
+        Self::at(request.headers(), request.uri().clone())
     }
-    let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
-    Some(format!("{}://{host}", if secure { "https" } else { "http" }))
+
+    fn at(headers: &HeaderMap, uri: Uri) -> Self {
+        let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
+        Self { host: headers.get(header::HOST).cloned(), secure, uri }
+    }
+
+    /// What the hub is called by this client.
+    fn base(&self) -> Option<String> {
+        let host = match self.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => self.host.as_ref()?.to_str().ok()?,
+        };
+        // It is put between quotes.
+        if host.contains(['"', '\\', ' ']) {
+            return None;
+        }
+        Some(format!("{}://{host}", if self.secure { "https" } else { "http" }))
+    }
 }
 
 /// What needs a token, and how it is sent: the whole hub.
-pub(crate) async fn whole(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    metadata(&app, &headers, "")
+pub(crate) async fn whole(
+    State(app): State<App>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    metadata(&app, &Place::at(&headers, uri), "")
 }
 
 /// What needs a token, and how it is sent: one endpoint.
 pub(crate) async fn endpoint(
     State(app): State<App>,
     Path(path): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let path = format!("/{path}");
@@ -135,11 +161,11 @@ pub(crate) async fn endpoint(
     if !is_endpoint(&path) || agent.is_some_and(|agent| AgentId::try_new(agent).is_err()) {
         return Err(nothing());
     }
-    metadata(&app, &headers, &path)
+    metadata(&app, &Place::at(&headers, uri), &path)
 }
 
-fn metadata(app: &App, headers: &HeaderMap, path: &str) -> Result<Json<Value>, Problem> {
-    let base = base(headers).filter(|_| guard::needs_token(app)).ok_or_else(nothing)?;
+fn metadata(app: &App, place: &Place, path: &str) -> Result<Json<Value>, Problem> {
+    let base = place.base().filter(|_| guard::needs_token(app)).ok_or_else(nothing)?;
     Ok(Json(json!({
         "resource": format!("{base}{path}"),
         "resource_name": "Dormouse",

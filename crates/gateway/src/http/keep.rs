@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::streams::Streams;
@@ -60,10 +61,14 @@ impl Keep {
             let Some((_, streams, number)) = finished.streams.pop_front() else { break };
             forget(&streams, number);
         }
-        if !finished.watched && !finished.streams.is_empty() {
+        if finished.watched || finished.streams.is_empty() {
+            return;
+        }
+        // A runtime that ends drops what ran, and nothing grows old in it.
+        if let Ok(runtime) = Handle::try_current() {
             finished.watched = true;
             // It ends by itself, minutes after the last stream, and holds nothing but this.
-            tokio::spawn(Arc::clone(self).grow_old());
+            runtime.spawn(Arc::clone(self).grow_old());
         }
     }
 

@@ -394,7 +394,8 @@ mod tests {
         let (reader, _) = nameless.enter(None, true);
         while nameless.push(&big) {}
         assert_eq!(next(&nameless, reader), Some(Err(false)));
-        assert_eq!((nameless.state().held, nameless.state().unread), (0, 0));
+        let state = nameless.state();
+        assert_eq!((state.held, state.unread), (0, 0));
     }
 
     #[test]
