@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::lines::{LONGEST, Line, Lines};
@@ -41,6 +42,9 @@ const FAREWELL: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How many lines are taken at once.
 const AT_ONCE: usize = 64;
+/// How many calls of one client run at a time; others wait for their turn. Their results may be
+/// large, and each is held until the client has room for it.
+const CALLS: usize = 128;
 /// How many messages a batch may have: their answers are held together.
 const BATCH: usize = 100;
 
@@ -107,6 +111,7 @@ impl Talk {
             outbox: Arc::clone(&outbox),
             outlet,
             running: Running::default(),
+            turns: Arc::new(Semaphore::new(CALLS)),
             to_client: &to_client,
             receipts,
             heard: 0,
@@ -150,6 +155,7 @@ struct Speaker<'a, W> {
     outbox: Arc<Outbox>,
     outlet: Arc<dyn Outlet>,
     running: Running,
+    turns: Arc<Semaphore>,
     to_client: &'a tokio::sync::Mutex<W>,
     receipts: Receipts,
     /// Lines read.
@@ -196,6 +202,8 @@ impl<W: AsyncWrite + Unpin> Speaker<'_, W> {
             };
             let Ok(Some(line)) = line else {
                 self.running.stop_listening();
+                // Nobody answers questions any more.
+                self.end_session().await;
                 until = Some(Instant::now() + FAREWELL);
                 continue;
             };
@@ -295,9 +303,12 @@ impl<W: AsyncWrite + Unpin> Speaker<'_, W> {
         let fault = match self.running.may_begin(&id) {
             Ok(()) => {
                 let (endpoint, outbox) = (self.endpoint.clone(), Arc::clone(&self.outbox));
+                let (turns, calls) = (Arc::clone(&self.turns), request.method == "tools/call");
                 let listens = request.method == "subscriptions/listen";
                 let work = async move {
                     let id = request.id.clone();
+                    // It is never closed.
+                    let _turn = if calls { turns.acquire().await.ok() } else { None };
                     let answer = endpoint.answer(caller, request).await;
                     if !answer.as_ref().is_err_and(Fault::is_cancelled) {
                         outbox.answer(&response(&id, answer)).await;
@@ -348,10 +359,12 @@ impl<W: AsyncWrite + Unpin> Speaker<'_, W> {
             }
         }
         let (endpoint, outbox) = (self.endpoint.clone(), Arc::clone(&self.outbox));
+        let turns = Arc::clone(&self.turns);
         self.running.begin_batch(async move {
             let answered = requests.into_iter().map(|(caller, request)| {
-                let endpoint = &endpoint;
+                let (endpoint, turns) = (&endpoint, &turns);
                 async move {
+                    let _turn = turns.acquire().await.ok();
                     let id = request.id.clone();
                     let answer = endpoint.answer(caller, request).await;
                     (!answer.as_ref().is_err_and(Fault::is_cancelled)).then(|| response(&id, answer))
@@ -367,11 +380,17 @@ impl<W: AsyncWrite + Unpin> Speaker<'_, W> {
     /// Ends what still runs. A client that has left for good has no session any more.
     async fn end(&mut self) {
         self.running.end().await;
-        let Some(session) = self.session.take() else { return };
-        if Arc::ptr_eq(&session.outlet(), &self.outlet) {
+        self.end_session().await;
+        if let Some(session) = self.session.take()
+            && Arc::ptr_eq(&session.outlet(), &self.outlet)
+        {
             session.set_outlet(None);
         }
-        if !self.leaving {
+    }
+
+    /// Ends the session, unless it goes on at the next hub.
+    async fn end_session(&self) {
+        if let Some(session) = self.session.as_ref().filter(|_| !self.leaving) {
             // What is left of it in storage grows old there.
             let _ = self.endpoint.end_session(session.id()).await;
         }

@@ -42,6 +42,8 @@ struct Entry {
     /// Its requests that are not answered.
     asks: Vec<Value>,
     batch: bool,
+    /// It may be asked again.
+    harmless: bool,
     /// The bridge's own question, whose answer is not the client's.
     own: bool,
     /// The client has taken it back: it is not sent again.
@@ -109,6 +111,7 @@ impl Ledger {
             line,
             asks: message.asks,
             batch: message.batch,
+            harmless: message.harmless,
             own: false,
             cancelled: false,
         });
@@ -138,7 +141,7 @@ impl Ledger {
         for entry in &mut self.entries {
             if matches!(entry.way, Way::Sent(number) if number <= lines) {
                 entry.way = Way::Taken;
-                if entry.line.len() > KEPT || !Message::read(&entry.line).harmless {
+                if entry.line.len() > KEPT || !entry.harmless {
                     entry.line = Bytes::new();
                 }
             }
@@ -191,6 +194,7 @@ impl Ledger {
             asks: Message::read(line).asks,
             line: line.clone(),
             batch: false,
+            harmless: true,
             own: true,
             cancelled: false,
         };
