@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const [modules, prefix, ...target] = process.argv.slice(2);
+export const [modules, prefix, ...target] = process.argv.slice(2);
 
 export const name = tool => prefix + tool;
 export const url = target[0].startsWith('http') ? new URL(target[0]) : undefined;

@@ -2,6 +2,7 @@
 
 pub mod gauge;
 pub mod mcp_client;
+pub mod peers;
 mod program;
 mod served;
 pub mod shipped;
@@ -15,7 +16,7 @@ use dormouse_http::{HttpSettings, Listening};
 use dormouse_testing::Fixture;
 use serde_json::{Map, Value, json};
 
-pub use program::{dormouse, serving};
+pub use program::{binary, dormouse, serving};
 pub use served::{Served, refused};
 
 /// A folder of the repository.

@@ -8,11 +8,11 @@ use tokio::process::{Child, Command};
 
 use crate::TestSpace;
 
-/// The binary, which cargo puts beside the tests; built once where only the tests were.
+/// The program, which cargo puts beside the tests; built once where only the tests were.
 ///
 /// # Panics
 /// When it cannot be built.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let tests = std::env::current_exe().expect("a test has a program");
     let profile = tests.parent().and_then(|deps| deps.parent()).expect("it lies in `deps`");
     let binary = profile.join("dormouse");
