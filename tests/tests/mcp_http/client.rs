@@ -1,0 +1,3 @@
+//! The plain client, which other tests share.
+
+pub(crate) use dormouse_tests::mcp_client::*;
