@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::reader::Reader;
 use super::reply::{Refused, invalid};
+use super::two_addresses::Events;
 
 /// The body of a response.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Body(Kind);
 enum Kind {
     Whole(Bytes),
     Events(Box<Reader>),
+    Talk(Events),
 }
 
 /// A stream that ends before its time: the client was too slow.
@@ -42,6 +44,10 @@ impl Body {
         Self(Kind::Whole(bytes.into()))
     }
 
+    pub(super) fn talk(events: Events) -> Self {
+        Self(Kind::Talk(events))
+    }
+
     pub(super) fn events(reader: Reader) -> Self {
         Self(Kind::Events(Box::new(reader)))
     }
@@ -61,6 +67,9 @@ impl http_body::Body for Body {
             Kind::Events(reader) => {
                 reader.poll_next(context).map(|next| next.map(|text| text.map(Frame::data)))
             }
+            Kind::Talk(events) => {
+                events.poll_next(context).map(|next| next.map(|text| Ok(Frame::data(text))))
+            }
         }
     }
 
@@ -71,7 +80,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Events(_) => SizeHint::default(),
+            Kind::Events(_) | Kind::Talk(_) => SizeHint::default(),
         }
     }
 }

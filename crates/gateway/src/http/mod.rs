@@ -2,7 +2,8 @@
 //!
 //! [`serve`] takes a request and gives a response; whoever mounts it has checked host, origin and
 //! token. A POSTed request is answered as JSON if nothing comes before its answer, else the answer
-//! becomes a stream of events at the first message (see [`lazily`]).
+//! becomes a stream of events at the first message (see [`lazily`]). Clients of 2024-11-05 that know
+//! only a stream and an address beside it find these at the same URL ([`two_addresses`]).
 //!
 //! # Invariants
 //!
@@ -26,10 +27,12 @@ mod reader;
 mod reply;
 mod stream;
 mod streams;
+mod two_addresses;
 
 pub use body::Body;
 pub(crate) use keep::Keep;
 pub(crate) use streams::Streams;
+pub(crate) use two_addresses::Talks;
 
 use ::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
@@ -56,10 +59,15 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     let (parts, body) = request.into_parts();
-    let served = match parts.method {
-        Method::POST => post::serve(endpoint, &parts.headers, body, limits).await,
-        Method::GET => streams::listen(endpoint, &parts.headers).await,
-        Method::DELETE => streams::end(endpoint, &parts.headers).await,
+    let query = parts.uri.query();
+    let served = match (parts.method, two_addresses::named(query)) {
+        (Method::GET, _) if two_addresses::is_wanted(&parts.headers) => {
+            two_addresses::listen(endpoint, query).await
+        }
+        (Method::POST, Some(talk)) => two_addresses::take(endpoint, talk, &parts.headers, body, limits).await,
+        (Method::POST, None) => post::serve(endpoint, &parts.headers, body, limits).await,
+        (Method::GET, _) => streams::listen(endpoint, &parts.headers).await,
+        (Method::DELETE, _) => streams::end(endpoint, &parts.headers).await,
         _ => Err(reply::not_allowed("GET, POST, DELETE")),
     };
     served.unwrap_or_else(|refused| *refused)

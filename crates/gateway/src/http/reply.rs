@@ -30,7 +30,12 @@ pub(super) fn json(status: StatusCode, text: Vec<u8>) -> Response<Body> {
 
 /// A stream of events.
 pub(super) fn events(reader: Reader) -> Response<Body> {
-    let mut response = plain(StatusCode::OK, Body::events(reader));
+    stream(Body::events(reader))
+}
+
+/// A body that is a stream of events.
+pub(super) fn stream(body: Body) -> Response<Body> {
+    let mut response = plain(StatusCode::OK, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
