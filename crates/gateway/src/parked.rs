@@ -172,11 +172,15 @@ pub(crate) async fn run(
 ) -> Result<Value, Fault> {
     let parked = endpoint.gateway().parked();
     if let Some(name) = state_of(request) {
-        let found = parked.calls().remove(name);
         let fits = |call: &Waiting| {
             call.scope == *endpoint.scope() && call.method == request.method && call.target == target(request)
         };
-        let Some(call) = found.filter(fits) else {
+        let found = {
+            let mut calls = parked.calls();
+            // An answer that goes elsewhere leaves the call where it is.
+            if calls.get(name).is_some_and(fits) { calls.remove(name) } else { None }
+        };
+        let Some(call) = found else {
             let words = "the call that waited for this answer is not there any more; whether it ran to its \
                 end is not known";
             return Err(Fault::invalid(words).with_data(json!({ "outcome": "unknown" })));

@@ -1,6 +1,7 @@
 //! What one server is asked: calls, resources, prompts, completions, and what we do not know.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse::{BackChannel, Context, PassRequest, RawAnswer, RawCall, Receipt, Rounds, ServerKey};
 use futures::FutureExt;
@@ -59,6 +60,7 @@ pub(super) async fn call_tool(
     };
     let key = tool.key();
     let rounds = rounds(caller);
+    let held = tasks::may_begin(endpoint, caller, &request, &key.server).await;
     let answered = go(endpoint, caller, &request, |params| {
         let call = RawCall { tool, params, deadline: None, rounds };
         move |context: Context, back| async move {
@@ -70,7 +72,7 @@ pub(super) async fn call_tool(
     })
     .await?;
     let mut result = complete_for(caller, answered);
-    tasks::begun(endpoint, &key.server, &mut result).await?;
+    tasks::begun(endpoint, caller, &key.server, held, &mut result).await?;
     Ok(result)
 }
 
@@ -197,10 +199,21 @@ pub(super) async fn passed(
     request: Request,
     server: ServerKey,
 ) -> Result<Value, Fault> {
+    passed_within(endpoint, caller, request, server, None).await
+}
+
+/// The same with a deadline of its own.
+pub(super) async fn passed_within(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    request: Request,
+    server: ServerKey,
+    deadline: Option<Duration>,
+) -> Result<Value, Fault> {
     let rounds = rounds(caller);
     let method = request.method.clone();
     let result = go(endpoint, caller, &request, |params| {
-        let request = PassRequest { method, params, deadline: None, rounds };
+        let request = PassRequest { method, params, deadline, rounds };
         move |context: Context, back| async move {
             let passed = context.pass(&server, request, back).await.map_err(|error| asked(&error))?;
             Ok(passed.result)
