@@ -49,7 +49,7 @@ impl ClientHandler for Desk {
             return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None));
         };
         let Some(back) = ticket.back() else {
-            return Err(unsupported(request.method));
+            return Err(unsupported(&request.method));
         };
         let method = request.method.clone();
         let params = request.params.unwrap_or(Value::Null);
@@ -66,11 +66,11 @@ impl ClientHandler for Desk {
                 let code = i32::try_from(code).map_or(ErrorCode::INTERNAL_ERROR, ErrorCode);
                 Err(ErrorData::new(code, message, data))
             }
-            PeerAnswer::Unsupported => Err(unsupported(method)),
+            PeerAnswer::Unsupported => Err(unsupported(&method)),
         }
     }
 }
 
-fn unsupported(method: String) -> ErrorData {
-    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None)
+fn unsupported(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("the caller cannot answer {method}"), None)
 }
