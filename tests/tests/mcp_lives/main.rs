@@ -1,0 +1,13 @@
+//! The promises of the endpoint for MCP clients, in both lives of the protocol: a plain client over
+//! HTTP, and real servers of every kind.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
+mod client;
+mod lossless;
+mod matrix;
+mod modes;
+mod sessions;
+mod sleeping;
+mod tasks;
+mod watching;
