@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::domain::Hub;
 use crate::guard;
 use crate::handle::{
-    chat, events, hub, mcp, mcp_upgrade, query, resources, retire, servers, share, sign_in, supervision, tokens,
-    tools, transfer,
+    chat, events, hub, mcp, mcp_upgrade, query, resources, retire, servers, share, sign_in, supervision,
+    tokens, tools, transfer,
 };
 use crate::mcp::{METADATA, endpoint, in_their_words, whole};
 use crate::openapi::{AGENT, begun, finished};
