@@ -46,7 +46,10 @@ pub(crate) struct Connect {
     /// Move the servers that are in the file into the hub; what it cannot take stays there
     #[arg(long, requires = "client")]
     pub(crate) take_over: bool,
-    /// Put the hub in the place of an entry of its name that is somebody else's
+    /// Take the hub out of the file again, and leave all else as it is
+    #[arg(long, requires = "client", conflicts_with_all = ["undo", "take_over", "http", "mode", "server"])]
+    pub(crate) remove: bool,
+    /// Also where the entry of its name is somebody else's
     #[arg(long, requires = "client")]
     pub(crate) force: bool,
     /// Change nothing, and show what would be different

@@ -29,9 +29,10 @@ pub(super) async fn run(run: &Run, asked: Connect) -> Result<Exit, Failure> {
     let us = Us::of(&run.place, named)?;
     let Some(client) = asked.client else { return listing::list(run, &us, asked.project.as_deref()) };
     let file = place_of(client, asked.file.clone(), asked.project.as_deref())?;
-    match asked.undo {
-        true => undo(run, &us, client, &file, &asked).await,
-        false => connect(run, &us, client, &file, &asked).await,
+    match (asked.undo, asked.remove) {
+        (true, _) => undo(run, &us, client, &file, &asked).await,
+        (false, true) => remove(run, &us, client, &file, &asked),
+        (false, false) => connect(run, &us, client, &file, &asked).await,
     }
 }
 
@@ -91,6 +92,46 @@ async fn connect(run: &Run, us: &Us, client: Client, file: &Path, asked: &Connec
     shown(run, us, asked, client, &plan, backup.as_deref(), &taking, &there)?;
     let is_whole = taking.left.iter().all(|left| !left.is_refused);
     Ok(if is_whole { Exit::Ok } else { Exit::Refused })
+}
+
+/// Takes our entry out, also where an undo would lose what the client wrote since.
+fn remove(run: &Run, us: &Us, client: Client, file: &Path, asked: &Connect) -> Result<Exit, Failure> {
+    let unusable = |error| unreadable(file, &error);
+    let now = Plan::of(client, file).map_err(unusable)?;
+    let there = clients::found(client, now.before().unwrap_or_default()).map_err(unusable)?;
+    let same = there.iter().find(|found| found.is_everywhere && found.name == asked.name.as_str());
+    if same.is_some_and(|same| us.ours(&same.entry).is_none()) && !asked.force {
+        let message = format!("`{}` in {} is another server", asked.name, file.display());
+        return Err(Failure::new(Exit::Refused, message).hint("--force takes it out all the same"));
+    }
+    let paths: Vec<&str> = same.into_iter().map(|same| same.path.as_str()).collect();
+    let plan = now.without(&paths).map_err(unusable)?;
+    let backup = match asked.dry_run {
+        true => None,
+        false => plan.apply().map_err(not_applied)?.backup,
+    };
+    let lines = plan.diff();
+    if run.output.json {
+        let diff: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        run.output.value(&json!({
+            "client": client.as_str(), "file": plan.file(), "name": asked.name.as_str(),
+            "dry_run": asked.dry_run, "changed": !plan.is_empty(), "backup": backup, "diff": diff,
+        }))?;
+        return Ok(Exit::Ok);
+    }
+    match (plan.is_empty(), asked.dry_run) {
+        (true, _) => run.output.talk(&format!("{client} has no entry `{}`", asked.name)),
+        (false, true) => {
+            run.output.text(&near_changes(&lines))?;
+            run.output.talk(&format!("nothing was changed: this would be different in {}", file.display()));
+        }
+        (false, false) => {
+            run.output.text(&file.display().to_string())?;
+            run.output.talk(&format!("{client} does not have the hub any more"));
+            backed_up(run.output, backup.as_deref());
+        }
+    }
+    Ok(Exit::Ok)
 }
 
 /// What a person added to our entry stays: variables of a program, headers of an address.
@@ -205,7 +246,11 @@ async fn undo(run: &Run, us: &Us, client: Client, file: &Path, asked: &Connect) 
         Some(backup) => read(&backup)?.1,
         None => String::new(),
     };
-    let file = taken_back(file, "connect")?;
+    let hint = |failure: Failure| match failure.exit() {
+        Exit::Refused => failure.hint("--remove takes the hub out of it as it is now"),
+        _ => failure,
+    };
+    let file = taken_back(file, "connect").map_err(hint)?;
     let is_there = clients::found(client, now.before().unwrap_or_default()).map_err(unusable)?;
     let is_back = |found: &Found| {
         us.ours(&found.entry).is_none() && !is_there.iter().any(|there| there.path == found.path)

@@ -380,6 +380,25 @@ async fn every_client_gives_its_servers_to_an_agent() {
 }
 
 #[tokio::test]
+async fn the_hub_is_taken_out_also_where_the_client_wrote_since() {
+    let person = Person::new();
+    let before = "{\n  \"numStartups\": 7,\n  \"mcpServers\": {\n    \"a\": {\"command\": \"x\"}\n  }\n}\n";
+    let file = person.keeps(".claude.json", before);
+    person.ok(&["connect", "claude-code"]).await;
+    std::fs::write(&file, text(&file).replace('7', "8")).unwrap();
+    let undo = person.run(&["connect", "claude-code", "--undo"]).await;
+    assert!(undo.code == Some(11) && undo.err.contains("--remove"), "{undo:?}");
+    let planned = person.ok(&["connect", "claude-code", "--remove", "--dry-run"]).await;
+    assert!(planned.out.contains("-   \"dormouse\": {"), "{planned:?}");
+    person.ok(&["connect", "claude-code", "--remove"]).await;
+    assert_eq!(text(&file), before.replace('7', "8"));
+    let (code, again) = person.json(&["connect", "claude-code", "--remove"]).await;
+    assert_eq!((code, &again["changed"]), (0, &json!(false)));
+    person.keeps(".cursor/mcp.json", r#"{"mcpServers": {"dormouse": {"command": "theirs"}}}"#);
+    assert_eq!(person.run(&["connect", "cursor", "--remove"]).await.code, Some(11));
+}
+
+#[tokio::test]
 async fn somebody_elses_entry_is_not_replaced() {
     let person = Person::new();
     for (client, path) in CLIENTS {
