@@ -231,6 +231,7 @@ async fn a_lost_session_is_replaced_once_and_the_call_sent_again() {
             let answer = match asked.method() {
                 "tools/call" if lost => page("404 Not Found", "", ""),
                 "tools/call" => asked.result(&json!({ "content": [] })),
+                "resources/subscribe" => asked.result(&json!({})),
                 _ => asked.usual(),
             };
             let _ = stream.write_all(answer.as_bytes());
@@ -238,10 +239,14 @@ async fn a_lost_session_is_replaced_once_and_the_call_sent_again() {
     };
     let server = forgetful(1);
     let connection = open(&server.endpoint()).await;
+    connection.subscribe("a://1", LONG).await.unwrap();
+    let mut notes = connection.notes();
     let heard = *connection.list_changed().borrow();
     connection.call(&tool("act"), &arguments(json!({})), LONG, &nobody()).await.unwrap();
     assert_eq!((server.count("initialize"), server.count("tools/call")), (2, 2));
     assert!(*connection.list_changed().borrow() > heard, "the lists are read again");
+    assert_eq!(server.count("resources/subscribe"), 2, "the new session is asked what the lost one was");
+    assert_eq!(notes.recv().await.unwrap().params, json!({ "uri": "a://1" }));
     let server = forgetful(9);
     let error = call(&server).await.unwrap_err();
     assert!(matches!(error, CallError::Status { status: 404, .. }), "{error}");
