@@ -60,11 +60,6 @@ impl Failure {
         self.exit
     }
 
-    /// What happened, in one sentence.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// Whether there is nothing to say.
     pub(crate) fn is_silent(&self) -> bool {
         self.message.is_empty()

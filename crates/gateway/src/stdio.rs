@@ -22,7 +22,7 @@ mod running;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -261,6 +261,12 @@ impl<W: AsyncWrite + Unpin> Speaker<'_, W> {
         match message {
             Incoming::Request(request) if request.method == "initialize" && !speaks_for_itself(&request) => {
                 self.greet(request).await;
+            }
+            // Whether anybody is there may be asked before all else.
+            Incoming::Request(request)
+                if request.method == "ping" && self.session.is_none() && !speaks_for_itself(&request) =>
+            {
+                self.outbox.answer(&response(&request.id, Ok(json!({})))).await;
             }
             Incoming::Request(request) => self.begin(request).await,
             Incoming::Notification { method, params } => {

@@ -117,6 +117,8 @@ async fn a_receipt_comes_before_what_it_is_for() {
     assert_eq!(client.line().await.unwrap(), "#taken 2");
     assert_eq!(client.message().await["error"]["code"], -32700);
     let mut plain = stage.client(Receipts::None, None).await;
+    plain.request(7, "ping", json!({})).await;
+    assert_eq!(plain.message().await, json!({"jsonrpc": "2.0", "id": 7, "result": {}}));
     plain.greet().await;
     assert!(plain.line().await.unwrap().starts_with('{'));
     stage.end().await;

@@ -89,7 +89,8 @@ impl Bridge {
                 Ok(Some(link)) => link,
                 Ok(None) => return Ok(()),
                 Err(failure) => {
-                    let told = self.ledger().abandoned(failure.message());
+                    let why = failure.to_string();
+                    let told = self.ledger().abandoned(why.trim_start_matches("error: "));
                     for line in told {
                         // The failure is what counts.
                         let _ = self.tell(&line).await;

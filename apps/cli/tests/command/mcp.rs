@@ -558,6 +558,11 @@ async fn why_there_is_no_hub_is_said_beside_the_messages() {
     let ended = waiting(&cli, &["mcp"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(8), ""), "{ended:?}");
     assert!(ended.err.contains("modell") && ended.err.contains("hub.log"), "{ended:?}");
+    let mut client = Client::start(&cli, &[]);
+    let answer = client.ask("initialize", json!({})).await;
+    assert_eq!(answer["error"]["data"]["code"], "no_hub", "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("modell"), "{answer}");
+    assert_eq!(code(&mut client.child).await, Some(8));
     let cli = Cli::with_server().brief();
     let ended = waiting(&cli, &["mcp", "--server", "nobody"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{ended:?}");
