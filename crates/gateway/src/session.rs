@@ -349,6 +349,13 @@ struct Live {
     swept_stored: Option<Instant>,
 }
 
+impl Live {
+    fn forget_idle(&mut self) {
+        // Who holds it still uses it: a stream, or a request under way.
+        self.sessions.retain(|_, session| Arc::strong_count(session) > 1 || session.idle() < IDLE);
+    }
+}
+
 impl Sessions {
     /// `heard` is told when a session can be told something again.
     pub(crate) fn new(storage: Arc<dyn Storage>, heard: Arc<Notify>) -> Self {
@@ -506,6 +513,11 @@ impl Sessions {
         Ok(())
     }
 
+    /// Forgets those that nobody has used for long; they stay in storage.
+    pub(crate) fn forget_idle(&self) {
+        self.live().forget_idle();
+    }
+
     /// Forgets what nobody has used for long.
     async fn sweep(&self) {
         let now = Instant::now();
@@ -513,8 +525,7 @@ impl Sessions {
             let mut live = self.live();
             if now.duration_since(live.swept) > SWEEP {
                 live.swept = now;
-                // Who holds it still uses it: a stream, or a request under way.
-                live.sessions.retain(|_, session| Arc::strong_count(session) > 1 || session.idle() < IDLE);
+                live.forget_idle();
             }
             let due = live.swept_stored.is_none_or(|swept| now.duration_since(swept) > SWEEP_STORED);
             if due {

@@ -16,6 +16,7 @@ use tracing::debug;
 
 use crate::changes::Listener;
 use crate::endpoint::Endpoint;
+use crate::gateway::Gateway;
 use crate::message::{Fault, INTERNAL_ERROR, Params};
 use crate::session::Session;
 
@@ -23,6 +24,8 @@ const UPDATED: &str = "notifications/resources/updated";
 /// How long until a server that was lost is tried again, doubled up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// After how long without news it is looked who still watches.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// All who watch.
 #[derive(Debug, Default)]
@@ -314,7 +317,7 @@ async fn look_after(endpoint: Endpoint, server: ServerKey, watched: Arc<Watched>
         match endpoint.context().hold(&server, Arc::new(NoBackChannel)).await {
             Ok(held) => {
                 pause = SHORTEST_PAUSE;
-                follow(&held, &watched).await;
+                follow(&gateway, &held, &watched).await;
             }
             Err(error) => {
                 let words = format!("the server cannot be watched: {}", chain(&error));
@@ -331,7 +334,7 @@ async fn look_after(endpoint: Endpoint, server: ServerKey, watched: Arc<Watched>
 }
 
 /// Brings the news of one start of a server, until it is gone or nobody watches.
-async fn follow(held: &Held, watched: &Watched) {
+async fn follow(gateway: &Gateway, held: &Held, watched: &Watched) {
     let mut news = held.updates();
     let mut asked: Vec<String> = Vec::new();
     loop {
@@ -354,6 +357,11 @@ async fn follow(held: &Held, watched: &Watched) {
             () = watched.over.cancelled() => break,
             () = watched.changed.notified() => {}
             () = held.closed() => return,
+            // Who vanished without a word keeps no server awake for ever.
+            () = tokio::time::sleep(LONGEST_SILENCE) => {
+                gateway.sessions().forget_idle();
+                gateway.watches().tidy();
+            }
             () = until_lost(&mut news, watched) => return,
         }
     }
