@@ -28,6 +28,17 @@ struct Place {
     target: Vec<String>,
 }
 
+/// Where a client is taken.
+#[derive(Debug, Clone, Copy)]
+enum Tour {
+    /// To both views on both transports.
+    Everywhere,
+    /// To the agent's endpoint on both transports.
+    Agent,
+    /// To the store over HTTP and the agent on stdio: for clients that are much like another one, or slow.
+    Across,
+}
+
 impl Hub {
     async fn start() -> Self {
         let space = TestSpace::new();
@@ -75,13 +86,20 @@ impl Hub {
     }
 
     /// Both transports, both views, both servers.
-    fn places(&self) -> [Place; 4] {
-        [
-            Place { prefix: "old_", target: vec![format!("{}/mcp", self.address)] },
-            Place { prefix: "new_", target: vec![format!("{}/agents/amy/mcp", self.address)] },
-            self.stdio("old_", &["mcp"]),
-            self.stdio("new_", &["mcp", "--agent", "amy"]),
-        ]
+    fn places(&self, tour: Tour) -> Vec<Place> {
+        let store = format!("{}/mcp", self.address);
+        let amy = format!("{}/agents/amy/mcp", self.address);
+        let store = [Place { prefix: "old_", target: vec![store] }, self.stdio("old_", &["mcp"])];
+        let amy =
+            [Place { prefix: "new_", target: vec![amy] }, self.stdio("new_", &["mcp", "--agent", "amy"])];
+        match tour {
+            Tour::Everywhere => store.into_iter().chain(amy).collect(),
+            Tour::Agent => Vec::from(amy),
+            Tour::Across => {
+                let ([http, _], [_, stdio]) = (store, amy);
+                vec![http, stdio]
+            }
+        }
     }
 
     async fn end(mut self) {
@@ -123,10 +141,10 @@ async fn drive(driver: &[PathBuf], place: &Place, home: &TestSpace) -> Vec<Vec<V
 }
 
 /// Lets a driver loose at each place, and looks at each of its connections.
-async fn check(driver: &[PathBuf], connections: usize, look: impl Fn(&[Value])) {
+async fn check(driver: &[PathBuf], tour: Tour, connections: usize, look: impl Fn(&[Value])) {
     let hub = Hub::start().await;
     let home = TestSpace::new();
-    for place in hub.places() {
+    for place in hub.places(tour) {
         let seen = drive(driver, &place, &home).await;
         assert_eq!(seen.len(), connections, "{seen:#?}");
         for connection in &seen {
@@ -185,52 +203,52 @@ fn does_all(lines: &[Value]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_mcp_1_does_all() {
-    check(&python("mcp1", "mcp1_client"), 1, does_all).await;
+    check(&python("mcp1", "mcp1_client"), Tour::Everywhere, 1, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_mcp_2_does_all_in_each_life() {
-    check(&python("mcp2", "mcp2_client"), 3, does_all).await;
+    check(&python("mcp2", "mcp2_client"), Tour::Everywhere, 3, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fastmcp_2_does_all() {
-    check(&python("fastmcp2", "fastmcp_client"), 1, does_all).await;
+    check(&python("fastmcp2", "fastmcp_client"), Tour::Across, 1, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fastmcp_3_does_all() {
-    check(&python("fastmcp3", "fastmcp_client"), 1, does_all).await;
+    check(&python("fastmcp3", "fastmcp_client"), Tour::Across, 1, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fastmcp_4_does_all() {
-    check(&python("fastmcp4", "fastmcp_client"), 1, does_all).await;
+    check(&python("fastmcp4", "fastmcp_client"), Tour::Everywhere, 1, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_sdk_1_does_all() {
-    check(&node("ts1_client"), 1, does_all).await;
+    check(&node("ts1_client"), Tour::Everywhere, 1, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_sdk_2_does_all_in_each_life() {
-    check(&node("ts2_client"), 3, does_all).await;
+    check(&node("ts2_client"), Tour::Everywhere, 3, does_all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_inspector_lists_calls_and_meets_an_error_in_each_life() {
-    check(&node("inspector"), 3, lists_calls_and_meets_an_error).await;
+    check(&node("inspector"), Tour::Across, 3, lists_calls_and_meets_an_error).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn langchain_lists_and_calls() {
-    check(&python("adapters", "langchain_client"), 1, lists_calls_and_meets_an_error).await;
+    check(&python("adapters", "langchain_client"), Tour::Agent, 1, lists_calls_and_meets_an_error).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn llamaindex_lists_and_calls() {
-    check(&python("llamaindex", "llamaindex_client"), 1, lists_calls_and_meets_an_error).await;
+    check(&python("llamaindex", "llamaindex_client"), Tour::Agent, 1, lists_calls_and_meets_an_error).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
