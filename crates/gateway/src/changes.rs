@@ -197,7 +197,8 @@ async fn watch(endpoint: Endpoint) {
                 }
                 Err(_) => break,
             },
-            () = gateway.changes().nudge.notified() => {}
+            // Each look sees all followers: many that come at once are one reason to look.
+            () = gateway.changes().nudge.notified() => tokio::time::sleep(GATHERING).await,
         }
         gateway.changes().look();
         let mut state = gateway.changes().state();
