@@ -162,8 +162,8 @@ impl Raw {
     /// What the server was sent of a method, last.
     fn noted(&self, method: &str) -> Value {
         let notes = std::fs::read_to_string(&self.notes).unwrap();
-        let all = notes.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        all.filter(|it| it["method"] == method).last().unwrap_or_else(|| panic!("no {method} in {notes}"))
+        let mut all = notes.lines().rev().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.find(|it| it["method"] == method).unwrap_or_else(|| panic!("no {method} in {notes}"))
     }
 
     /// What it says, as a client of that life should have it.

@@ -83,7 +83,7 @@ async fn a_task_of_a_session_keeps_its_server_awake_until_its_result_is_fetched(
         unknown(&ada, method, &one).await;
         unknown(&client, method, "own-0").await;
     }
-    assert_eq!(ada.list("tasks/list", "tasks").await, [json!(0); 0]);
+    assert!(ada.list("tasks/list", "tasks").await.is_empty());
     let listed = client.list("tasks/list", "tasks").await;
     let mut names: Vec<&str> = listed.iter().map(|task| task["taskId"].as_str().unwrap()).collect();
     names.sort_unstable();

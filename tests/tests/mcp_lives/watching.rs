@@ -157,7 +157,7 @@ async fn a_server_that_died_is_asked_again() {
     let two = two().await;
     let served = &two.served;
     let shown = "dormouse://old/note://one";
-    let mut watchers = vec![
+    let mut watchers = [
         Watcher::start(served, "/mcp", "2025-11-25", &[shown]).await,
         Watcher::start(served, "/mcp", STATELESS, &[shown]).await,
     ];
