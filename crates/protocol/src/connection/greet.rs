@@ -4,7 +4,6 @@
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::line::Line;
 use super::{Inner, Offers};
 use crate::error::CallError;
 use crate::wire::{MODERN, info};
@@ -43,13 +42,10 @@ impl Inner {
     }
 
     async fn discover(&self, until: Instant) -> Result<(), CallError> {
-        let Line::Pipe(pipe) = &self.line else {
-            return Err(CallError::Unreadable { why: "a server at a URL was met already".to_owned() });
-        };
-        pipe.set_modern(true);
+        self.line.set_modern(true);
         let found = self.request("server/discover", None, until, None).await;
         let greeting = found.and_then(discovered);
-        pipe.set_modern(greeting.is_ok());
+        self.line.set_modern(greeting.is_ok());
         self.wire.set_greeting(greeting?);
         Ok(())
     }

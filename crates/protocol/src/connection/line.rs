@@ -31,10 +31,6 @@ impl Pipe {
         Self { outbox, modern: AtomicBool::new(false) }
     }
 
-    pub(super) fn set_modern(&self, modern: bool) {
-        self.modern.store(modern, Ordering::Relaxed);
-    }
-
     fn push(&self, mut text: Vec<u8>, ticket: Option<Arc<Ticket>>) -> std::io::Result<()> {
         text.push(b'\n');
         self.outbox.push(text, ticket)
@@ -48,6 +44,15 @@ impl Line {
             Self::Pipe(pipe) => pipe.modern.load(Ordering::Relaxed),
             #[cfg(feature = "remote")]
             Self::Http(link) => link.is_modern(),
+        }
+    }
+
+    /// Says how a server on pipes was met; the link to one at a URL knows by itself.
+    pub(super) fn set_modern(&self, modern: bool) {
+        match self {
+            Self::Pipe(pipe) => pipe.modern.store(modern, Ordering::Relaxed),
+            #[cfg(feature = "remote")]
+            Self::Http(_) => {}
         }
     }
 

@@ -278,7 +278,7 @@ pub(crate) enum Taken {
     /// It was served here, or was none.
     Done,
     /// It answered the request of this number.
-    Answer(i64),
+    Answer(#[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "pipes wait for none"))] i64),
     /// It is for rmcp: a request of the server, or the end of one.
     Incoming(Box<Incoming>),
 }
