@@ -64,7 +64,7 @@ pub(crate) enum Incoming {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Unreadable {
     pub(crate) id: Option<Id>,
-    pub(crate) fault: Fault,
+    pub(crate) fault: Box<Fault>,
 }
 
 impl Unreadable {
@@ -115,13 +115,15 @@ impl Incoming {
 
     /// Reads bytes as one message.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Unreadable> {
-        serde_json::from_slice(bytes)
-            .map_err(|error| Unreadable { id: None, fault: Fault::new(PARSE_ERROR, error.to_string()) })
+        serde_json::from_slice(bytes).map_err(|error| Unreadable {
+            id: None,
+            fault: Fault::new(PARSE_ERROR, error.to_string()).into(),
+        })
     }
 }
 
 fn unreadable(id: Option<Id>, why: &str) -> Unreadable {
-    Unreadable { id, fault: Fault::new(INVALID_REQUEST, why) }
+    Unreadable { id, fault: Fault::new(INVALID_REQUEST, why).into() }
 }
 
 /// It is no JSON.
