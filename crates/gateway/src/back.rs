@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dormouse::{BackChannel, CallEvent, PeerAnswer, PeerRequest};
+use dormouse::{BackChannel, CallEvent, PeerAnswer, PeerRequest, Scope};
 use serde_json::{Map, Number, Value, json};
 
 use crate::caller::{Caller, Life, Outlet};
@@ -24,6 +24,7 @@ pub(crate) fn is_level(level: &str) -> bool {
 /// The back channel of one request.
 #[derive(Debug)]
 pub(crate) struct Back {
+    scope: Scope,
     life: Life,
     log_level: Option<String>,
     /// Where questions of an older server wait for a stateless client to come again.
@@ -40,13 +41,14 @@ struct Way {
 }
 
 impl Back {
-    pub(crate) fn new(caller: &Caller, request: &Request) -> Arc<Self> {
+    pub(crate) fn new(scope: &Scope, caller: &Caller, request: &Request) -> Arc<Self> {
         let way = Way {
             outlet: Arc::clone(&caller.outlet),
             token: request.meta("progressToken").filter(|token| !token.is_null()).cloned(),
             told: None,
         };
         Arc::new(Self {
+            scope: scope.clone(),
             life: caller.life.clone(),
             log_level: caller.log_level(),
             questions: Arc::default(),
@@ -164,6 +166,10 @@ impl BackChannel for Back {
 
     fn wants_progress(&self) -> bool {
         self.way().token.is_some()
+    }
+
+    fn scope(&self) -> Option<&Scope> {
+        Some(&self.scope)
     }
 
     fn log_level(&self) -> Option<String> {

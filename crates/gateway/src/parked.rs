@@ -190,7 +190,7 @@ pub(crate) async fn run(
         call.back.questions().answer(answers.unwrap_or_default());
         return go_on(parked, call).await;
     }
-    let back = Back::new(caller, request);
+    let back = Back::new(endpoint.scope(), caller, request);
     let questions = Arc::clone(back.questions());
     let mut job = make(Arc::clone(&back));
     tokio::select! {

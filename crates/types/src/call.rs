@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Scope;
+
 /// The arguments of a call, by parameter name.
 pub type Arguments = Map<String, Value>;
 
@@ -191,6 +193,12 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
     fn capabilities(&self) -> Arc<Value> {
         static NONE: LazyLock<Arc<Value>> = LazyLock::new(|| Arc::new(Value::Object(Map::new())));
         NONE.clone()
+    }
+
+    /// The context that calls, where it is known. What is meant for one caller of a context does no
+    /// harm with another one of it.
+    fn scope(&self) -> Option<&Scope> {
+        None
     }
 
     /// Whether the caller wants to hear how far the server is. A server that nobody asked to tell

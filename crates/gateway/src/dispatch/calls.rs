@@ -244,7 +244,7 @@ where
     if caller.is_stateless() {
         return parked::run(endpoint, caller, request, |back| work(context, back).boxed()).await;
     }
-    work(context, Back::new(caller, request)).await
+    work(context, Back::new(endpoint.scope(), caller, request)).await
 }
 
 /// The result as the client's life has it: `resultType` is of 2026-07-28 only.

@@ -35,7 +35,7 @@ pub(super) async fn may_begin(
     if !asked {
         return None;
     }
-    endpoint.context().hold(server, Back::new(caller, request)).await.ok()
+    endpoint.context().hold(server, Back::new(endpoint.scope(), caller, request)).await.ok()
 }
 
 /// Takes up the task that a call has begun, if it has.

@@ -21,9 +21,10 @@ impl ClientHandler for Desk {
     /// Passes a question to the caller for whom the server works.
     ///
     /// Over HTTP it comes on the stream of its call. On stdio it does not say to which call it
-    /// belongs. Servers wait for an answer before they ask on, so it is not of a call whose caller
-    /// is being asked. If several are left nobody can tell, and a question that reaches the wrong
-    /// one may give away what it asks about, or be answered by a stranger: then it is refused.
+    /// belongs. With several callers at once nobody can tell, and a question that reaches the wrong
+    /// one may give away what it asks about, or be answered by a stranger: then it is refused. Callers
+    /// of one context are no strangers; among them it is likely not of a call whose caller is being
+    /// asked, since servers wait for an answer before they ask on.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
@@ -34,7 +35,7 @@ impl ClientHandler for Desk {
             None => {
                 let all = self.wire.flights.callers();
                 let not_asked: Vec<_> = all.iter().filter(|ticket| !ticket.is_asked()).cloned().collect();
-                if not_asked.len() == 1 { not_asked } else { all }
+                if not_asked.len() == 1 && are_of_one_context(&all) { not_asked } else { all }
             }
         };
         let [ticket] = &callers[..] else {
@@ -68,6 +69,14 @@ impl ClientHandler for Desk {
             }
             PeerAnswer::Unsupported => Err(unsupported(&method)),
         }
+    }
+}
+
+fn are_of_one_context(callers: &[Arc<Ticket>]) -> bool {
+    let mut scopes = callers.iter().map(|ticket| ticket.back().and_then(|back| back.scope()));
+    match scopes.next() {
+        Some(Some(first)) => scopes.all(|scope| scope == Some(first)),
+        _ => false,
     }
 }
 
