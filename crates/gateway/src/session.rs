@@ -27,6 +27,8 @@ use crate::revision::Revision;
 const IDLE: Duration = Duration::from_secs(10 * 60);
 /// How long a session that nobody uses stays in storage.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How old the moment may be that is stored as that of the last use.
+const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often what is too old is looked for, while sessions begin.
 const SWEEP: Duration = Duration::from_secs(60);
 const SWEEP_STORED: Duration = Duration::from_secs(60 * 60);
@@ -425,7 +427,7 @@ impl Sessions {
             client_info,
             state: Mutex::new(state),
             streams: Arc::default(),
-            next: AtomicI64::new(1),
+            next: AtomicI64::new(first_question()),
             used: AtomicU64::new(0),
             begun: Instant::now(),
             over: CancellationToken::new(),
@@ -458,6 +460,11 @@ impl Sessions {
         // Another request of it may have been faster.
         let first = live.sessions.entry(id.to_owned()).or_insert_with(|| Arc::clone(&session));
         let again = Arc::ptr_eq(first, &session);
+        if again && record.used_at < Timestamp::now() - FRESH {
+            let session = Arc::clone(first);
+            // Ends with one write.
+            tokio::spawn(async move { session.keep().await });
+        }
         Ok(Some((Arc::clone(first), again)))
     }
 
@@ -539,23 +546,41 @@ impl Sessions {
     }
 
     async fn sweep_stored(&self) -> Result<(), StorageError> {
-        let oldest = Timestamp::now() - KEPT;
-        let is_old = |value: &Value| {
+        let now = Timestamp::now();
+        let used_before = |value: &Value, moment: Timestamp| {
             let used =
                 value.get("used_at").and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
-            used.is_none_or(|used| used < oldest)
+            used.is_none_or(|used| used < moment)
         };
-        let all = self.storage.all(Table::Sessions).await?.into_iter();
-        let old: Vec<Write> = all
-            .filter(|(id, value)| is_old(value) && self.in_memory(id).is_none())
-            .map(|(key, _)| Write::Delete { table: Table::Sessions, key })
-            .collect();
+        let mut old = Vec::new();
+        for (key, value) in self.storage.all(Table::Sessions).await? {
+            if !used_before(&value, now - FRESH) {
+                continue;
+            }
+            let live = self.live().sessions.get(&key).cloned();
+            match live {
+                Some(session) => session.store().await?,
+                None if used_before(&value, now - KEPT) => {
+                    old.push(Write::Delete { table: Table::Sessions, key });
+                }
+                None => {}
+            }
+        }
         if old.is_empty() { Ok(()) } else { self.storage.write(old).await }
     }
 }
 
 fn unreadable(error: StorageError) -> Fault {
     Fault::new(INTERNAL_ERROR, format!("sessions cannot be looked up: {}", chain(&error)))
+}
+
+/// The number of a session's first question. Somewhere, so that an answer to a question of the hub
+/// before this one is not taken for an answer to one of ours.
+fn first_question() -> i64 {
+    let mut bytes = [0; 4];
+    // Without random bits they begin anew.
+    let _ = getrandom::fill(&mut bytes);
+    i64::from(u32::from_le_bytes(bytes)) + 1
 }
 
 /// A name that nobody can guess: 192 random bits.
