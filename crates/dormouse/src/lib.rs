@@ -42,8 +42,8 @@ mod token;
 
 pub use builder::{HubBuilder, OpenError};
 pub use config::{
-    Config, ConfigError, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models, Never, Python, Redis, ServerSection,
-    TimingConfig, WantedSetting,
+    Config, ConfigError, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models, Never, Python,
+    Redis, ServerSection, TimingConfig, WantedSetting,
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
 pub use lock::LockError;

@@ -106,7 +106,7 @@ impl Visit {
             // The server has changed where it sends people meanwhile.
             self.arrive().await?;
             for tool in &self.tools() {
-                self.call(&tool.tool().name.to_string(), arguments(tool, &tools)).await?;
+                self.call(tool.tool().name.as_ref(), arguments(tool, &tools)).await?;
             }
         }
         Ok(())
