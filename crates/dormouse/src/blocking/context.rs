@@ -24,6 +24,7 @@ use crate::{
     QueryAnswer, QueryError, QueryListener, QueryRequest, ReadError, RegisterError, Reset, ServerInfo,
     Supervision, SupervisionError, ToolSettingError, WaitError,
 };
+use crate::{AskError, Held, LeaseError, NoSuchTool, PassRequest, Passed, RawAnswer, RawCall};
 use crate::{LoginError, SignIn};
 
 /// One view of a hub, the store's or an agent's, for programs without a runtime.
@@ -55,6 +56,14 @@ verbs! {
     query(request: QueryRequest, listener: Arc<dyn QueryListener>) -> QueryAnswer, QueryError;
     /// Calls a tool by name.
     call(request: CallRequest, back: Arc<dyn BackChannel>) -> CallAnswer, CallError;
+    /// Calls a tool in MCP's own terms.
+    call_raw(call: RawCall, back: Arc<dyn BackChannel>) -> RawAnswer, CallError;
+    /// Makes any other request of a server.
+    pass(server: &ServerKey, request: PassRequest, back: Arc<dyn BackChannel>) -> Passed, AskError;
+    /// Holds a server awake.
+    hold(server: &ServerKey, back: Arc<dyn BackChannel>) -> Held, LeaseError;
+    /// The tool of that name, after first contacts that are under way.
+    find_tool(name: &str, server: Option<&str>, deadline: Option<Duration>) -> ToolRef, NoSuchTool;
     /// How calls of this context ended, newest first.
     calls(filter: &CallFilter) -> Vec<Arc<CallRecord>>, StorageError;
     /// The messages of a conversation.
@@ -149,6 +158,14 @@ impl Context {
     /// What happens in this context from now on.
     pub fn events(&self) -> Events {
         Events::new(self.context.events(), self.runtime.clone())
+    }
+
+    /// Waits for first contacts that are under way.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn first_contacts(&self, patience: Duration) -> Result<(), Error<Infallible>> {
+        self.runtime.wait(self.context.first_contacts(patience))
     }
 
     /// Stores what is only remembered in memory so far.
