@@ -6,9 +6,9 @@
 //!
 //! # The two lives
 //!
-//! Clients up to 2025-11-25 greet by `initialize` and have a [`Session`](session::Session);
+//! Clients up to 2025-11-25 greet by `initialize` and have a session;
 //! those of 2026-07-28 say with each request who they are. Servers are of either kind too, and all
-//! four pairs work: what the one side does not know is translated in [`back`] and [`parked`].
+//! four pairs work: what the one side does not know is translated in `back` and `parked`.
 //!
 //! # Invariants
 //!

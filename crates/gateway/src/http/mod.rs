@@ -2,8 +2,8 @@
 //!
 //! [`serve`] takes a request and gives a response; whoever mounts it has checked host, origin and
 //! token. A POSTed request is answered as JSON if nothing comes before its answer, else the answer
-//! becomes a stream of events at the first message (see [`lazily`]). Clients of 2024-11-05 that know
-//! only a stream and an address beside it find these at the same URL ([`two_addresses`]).
+//! becomes a stream of events at the first message (see `lazily`). Clients of 2024-11-05 that know
+//! only a stream and an address beside it find these at the same URL (`two_addresses`).
 //!
 //! # Invariants
 //!
@@ -12,7 +12,7 @@
 //!   its answer can be resumed. A stateless client that vanishes has cancelled.
 //! * A message goes to one stream, and on it to one reader.
 //! * Who reads too slowly loses the stream; the memory that streams hold is bounded for each
-//!   and for all ([`keep`]).
+//!   and for all (`keep`).
 //! * Nothing is read of a body beyond its limit.
 
 mod accept;
