@@ -62,8 +62,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("tests: left out, as asked by --no-test");
     } else {
         parts.push(("test", test::run));
-        parts.push(("conformance", conformance::check));
     }
+    parts.push(("conformance", conformance::check));
     run_parts(&parts)
 }
 
