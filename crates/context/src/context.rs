@@ -122,7 +122,7 @@ impl Context {
     }
 
     /// The name under which this context shows a server.
-    pub(crate) fn shown(&self, server: &ServerKey) -> String {
+    pub fn shown(&self, server: &ServerKey) -> String {
         match &self.scope {
             Scope::Store => server.store_name(),
             Scope::Agent(_) => server.name.to_string(),

@@ -156,7 +156,7 @@ impl Lists {
             if endpoint.only().is_some_and(|only| *only != entry.key) {
                 continue;
             }
-            let shown = endpoint.shown(&entry.key);
+            let shown = endpoint.context().shown(&entry.key);
             let Features { resources: theirs, resource_templates, prompts: texts, .. } = &*entry.features;
             for resource in theirs {
                 let mut it = as_value(resource);
@@ -255,14 +255,6 @@ impl Endpoint {
     /// Its lists as they are now.
     pub(crate) fn lists(&self) -> Arc<Lists> {
         self.gateway().catalogues().of(self)
-    }
-
-    /// The name under which its context shows a server.
-    pub(crate) fn shown(&self, server: &ServerKey) -> String {
-        match self.scope() {
-            Scope::Store => server.store_name(),
-            Scope::Agent(_) => server.name.to_string(),
-        }
     }
 
     /// The name under which it lists a tool.
@@ -397,7 +389,7 @@ fn several(endpoint: &Endpoint, catalog: &dormouse::Catalog) -> Option<String> {
     let mut text = String::new();
     for entry in catalog.servers(endpoint.scope()) {
         let Some(own) = &entry.features.instructions else { continue };
-        let part = format!("## {}\n{}\n\n", endpoint.shown(&entry.key), own.trim());
+        let part = format!("## {}\n{}\n\n", endpoint.context().shown(&entry.key), own.trim());
         if text.len() + part.len() <= MOST_INSTRUCTIONS {
             text.push_str(&part);
         }

@@ -58,6 +58,10 @@ enum Who {
 }
 
 impl Who {
+    fn of(session: &Arc<Session>) -> Self {
+        Self::Session { id: session.id().to_owned(), session: Arc::downgrade(session) }
+    }
+
     fn is_gone(&self) -> bool {
         match self {
             Self::Session { session, .. } => session.upgrade().is_none_or(|it| it.over().is_cancelled()),
@@ -92,7 +96,7 @@ pub(crate) async fn subscribe(
     params: &Params,
 ) -> Result<Value, Fault> {
     let (server, own, shown) = named(endpoint, params)?;
-    let who = Who::Session { id: session.id().to_owned(), session: Arc::downgrade(session) };
+    let who = Who::of(session);
     endpoint.gateway().watches().add(endpoint, server, own, Watcher { shown: shown.clone(), who }).await?;
     session.subscribe(&shown).await;
     Ok(json!({}))
@@ -105,7 +109,7 @@ pub(crate) async fn unsubscribe(
     params: &Params,
 ) -> Result<Value, Fault> {
     let (server, own, shown) = named(endpoint, params)?;
-    let who = Who::Session { id: session.id().to_owned(), session: Arc::downgrade(session) };
+    let who = Who::of(session);
     endpoint.gateway().watches().remove(&server, &own, &who);
     session.unsubscribe(&shown).await;
     Ok(json!({}))
@@ -130,7 +134,7 @@ pub(crate) fn resume(endpoint: &Endpoint, session: &Arc<Session>) {
     tokio::spawn(async move {
         for shown in shown {
             let Ok((server, own)) = endpoint.resource(&shown) else { continue };
-            let who = Who::Session { id: session.id().to_owned(), session: Arc::downgrade(&session) };
+            let who = Who::of(&session);
             let watcher = Watcher { shown, who };
             if let Err(fault) = endpoint.gateway().watches().add(&endpoint, server, own, watcher).await {
                 debug!(fault.message, "a resource of an earlier life is not watched any more");

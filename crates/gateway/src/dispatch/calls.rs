@@ -61,7 +61,7 @@ pub(super) async fn call_tool(
     let key = tool.key();
     let rounds = rounds(caller);
     let held = tasks::may_begin(endpoint, caller, &request, &key.server).await;
-    let answered = go(endpoint, caller, &request, |params| {
+    let answered = go(endpoint, caller, request, |params| {
         let call = RawCall { tool, params, deadline: None, rounds };
         move |context: Context, back| async move {
             match context.call_raw(call, back).await {
@@ -212,7 +212,7 @@ pub(super) async fn passed_within(
 ) -> Result<Value, Fault> {
     let rounds = rounds(caller);
     let method = request.method.clone();
-    let result = go(endpoint, caller, &request, |params| {
+    let result = go(endpoint, caller, request, |params| {
         let request = PassRequest { method, params, deadline, rounds };
         move |context: Context, back| async move {
             let passed = context.pass(&server, request, back).await.map_err(|error| asked(&error))?;
@@ -232,19 +232,21 @@ fn rounds(caller: &Caller) -> Rounds {
 async fn go<W, F>(
     endpoint: &Endpoint,
     caller: &Caller,
-    request: &Request,
+    request: Request,
     work: impl FnOnce(Map<String, Value>) -> W,
 ) -> Result<Value, Fault>
 where
     W: FnOnce(Context, Arc<dyn BackChannel>) -> F + Send + 'static,
     F: Future<Output = Result<Value, Fault>> + Send + 'static,
 {
-    let work = work(undressed(request.params.clone()));
     let context = endpoint.context().clone();
     if caller.is_stateless() {
-        return parked::run(endpoint, caller, request, |back| work(context, back).boxed()).await;
+        // What the client comes again with is read beside the call.
+        let work = work(undressed(request.params.clone()));
+        return parked::run(endpoint, caller, &request, |back| work(context, back).boxed()).await;
     }
-    work(context, Back::new(endpoint.scope(), caller, request)).await
+    let back = Back::new(endpoint.scope(), caller, &request);
+    work(undressed(request.params))(context, back).await
 }
 
 /// The result as the client's life has it: `resultType` is of 2026-07-28 only.
