@@ -7,10 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest_rmcp::header::HeaderValue;
 use reqwest_rmcp::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+
+/// What we call ourselves.
+pub(super) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("dormouse/", env!("CARGO_PKG_VERSION")));
 
 /// How servers at URLs are reached.
 #[derive(Debug, Clone)]
@@ -55,6 +60,11 @@ impl Proxies {
             all: read("ALL_PROXY"),
             none_for: read("NO_PROXY"),
         }
+    }
+
+    /// Whether there is no proxy at all.
+    pub(super) fn are_none(&self) -> bool {
+        self.http.is_none() && self.https.is_none() && self.all.is_none()
     }
 
     fn list(&self) -> Result<Vec<Proxy>, RemoteError> {
@@ -196,6 +206,10 @@ impl RemoteClient {
         [&proxies.http, &proxies.https, &proxies.all].into_iter().flatten().filter_map(host).collect()
     }
 
+    pub(super) fn settings(&self) -> &RemoteSettings {
+        &self.shared.settings
+    }
+
     fn pools(&self) -> MutexGuard<'_, Pools> {
         self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,7 +234,7 @@ impl Shared {
             .retry(reqwest_rmcp::retry::never())
             .connect_timeout(self.settings.connect)
             .pool_idle_timeout(self.settings.idle)
-            .user_agent(concat!("dormouse/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             // What the process's environment says is given in by the settings, or not at all.
             .no_proxy();
         for proxy in self.settings.proxies.list()? {

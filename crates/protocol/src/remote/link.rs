@@ -22,6 +22,7 @@ use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::direct::settle;
 use super::handshake::{self, Hello, LAST_EVENT, Session};
 use super::header::{self, Repeated};
 use super::site::{Ask, Site, content_type, failure, not_mcp, whole};
@@ -35,9 +36,6 @@ const MOST_RESUMES: u32 = 5;
 const MOST_LISTENS: u32 = 5;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the rest of a stream may take that has brought its answer, so that its HTTP
-/// connection can be used again.
-const TO_END: Duration = Duration::from_millis(500);
 
 /// One connection.
 pub(crate) struct Link {
@@ -212,7 +210,12 @@ impl Link {
         let body = Some(Bytes::from(text));
         let ask = Ask { method: Method::POST, url, headers, body, ticket: None, twice: true };
         let response = self.site.send(ask).await?;
-        if response.status().is_success() { Ok(()) } else { Err(failure(response).await.0) }
+        if response.status().is_success() {
+            settle(response.extensions());
+            Ok(())
+        } else {
+            Err(failure(response).await.0)
+        }
     }
 
     /// Reads the answer to a request, and what comes before it.
@@ -256,10 +259,7 @@ impl Link {
                             continue;
                         }
                         if self.take(request, &event.data, ticket).await? {
-                            // Nobody waits for this; it ends soon.
-                            tokio::spawn(tokio::time::timeout(TO_END, async move {
-                                while let Ok(Some(_)) = events.next().await {}
-                            }));
+                            events.finish();
                             return Ok(());
                         }
                     }

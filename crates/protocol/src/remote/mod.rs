@@ -12,6 +12,7 @@
 
 mod client;
 mod connect;
+mod direct;
 mod endpoint;
 mod handshake;
 mod header;

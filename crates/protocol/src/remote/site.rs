@@ -9,13 +9,16 @@ use std::task::{Context, Poll};
 
 use http_body::{Frame, SizeHint};
 use reqwest_rmcp::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    WWW_AUTHENTICATE,
 };
 use reqwest_rmcp::{Body, Client, Method, Response, StatusCode};
 use serde_json::Value;
 use tokio_util::bytes::Bytes;
 use url::Url;
 
+use super::client::AGENT;
+use super::direct::Direct;
 use super::{Endpoint, RemoteClient, Signer};
 use crate::error::{CallError, SignInError};
 use crate::wire::{LONGEST, Ticket};
@@ -34,6 +37,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// One server.
 pub(super) struct Site {
     http: Client,
+    /// Instead of the client, where it can be had.
+    direct: Option<Direct>,
     pub(super) url: Url,
     headers: HeaderMap,
     signer: Option<Arc<dyn Signer>>,
@@ -68,7 +73,8 @@ impl Site {
         }
         let http = client.http(endpoint.ca_file.as_deref()).await;
         let http = http.map_err(|error| dormouse_types::chain(&error))?;
-        Ok(Self { http, url: endpoint.url.clone(), headers, signer: endpoint.signer.clone() })
+        let direct = Direct::to(&endpoint.url, client.settings());
+        Ok(Self { http, direct, url: endpoint.url.clone(), headers, signer: endpoint.signer.clone() })
     }
 
     /// Sends a request and follows it to an answer that is neither a redirect nor a demand to
@@ -131,21 +137,32 @@ impl Site {
         }
         headers.insert(ACCEPT, if ask.method == Method::GET { EVENTS } else { BOTH });
         headers.extend(ask.headers.clone());
-        let mut request = self.http.request(ask.method.clone(), url);
-        let sent = Arc::new(AtomicBool::new(false));
-        if let Some(bytes) = &ask.body {
+        if ask.body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
-            request = request.body(Body::wrap(Payload {
-                bytes: Some(bytes.clone()),
-                ticket: ask.ticket.cloned(),
-                sent: Arc::clone(&sent),
-            }));
         }
-        request.headers(headers).send().await.map_err(|error| {
+        let sent = Arc::new(AtomicBool::new(false));
+        let body = Payload { bytes: ask.body.clone(), ticket: ask.ticket.cloned(), sent: Arc::clone(&sent) };
+        let response = match &self.direct {
+            Some(direct) => {
+                headers.insert(USER_AGENT, AGENT);
+                let mut request = http::Request::new(body);
+                *request.method_mut() = ask.method.clone();
+                *request.headers_mut() = headers;
+                direct.send(&url, request).await.map_err(|error| words(&*error))
+            }
+            None => {
+                let mut request = self.http.request(ask.method.clone(), url).headers(headers);
+                if ask.body.is_some() {
+                    request = request.body(Body::wrap(body));
+                }
+                request.send().await.map_err(|error| words(&error.without_url()))
+            }
+        };
+        response.map_err(|why| {
             if sent.load(Ordering::Acquire) {
-                broken(error)
+                CallError::Broken { why }
             } else {
-                CallError::Unreachable { why: words(error) }
+                CallError::Unreachable { why }
             }
         })
     }
@@ -250,13 +267,12 @@ fn shown(kind: &str) -> String {
 
 /// An exchange that ended before its answer was whole.
 pub(super) fn broken(error: reqwest_rmcp::Error) -> CallError {
-    CallError::Broken { why: words(error) }
+    CallError::Broken { why: words(&error.without_url()) }
 }
 
 /// The innermost cause: the outer ones say only that a request failed, and to which URL.
-fn words(error: reqwest_rmcp::Error) -> String {
-    let error = error.without_url();
-    let mut inner: &dyn Error = &error;
+fn words(error: &(dyn Error + 'static)) -> String {
+    let mut inner = error;
     while let Some(cause) = inner.source() {
         inner = cause;
     }
@@ -264,10 +280,10 @@ fn words(error: reqwest_rmcp::Error) -> String {
 }
 
 /// A body that knows when it left: a request whose body was never asked for was not sent.
-struct Payload {
-    bytes: Option<Bytes>,
-    ticket: Option<Arc<Ticket>>,
-    sent: Arc<AtomicBool>,
+pub(super) struct Payload {
+    pub(super) bytes: Option<Bytes>,
+    pub(super) ticket: Option<Arc<Ticket>>,
+    pub(super) sent: Arc<AtomicBool>,
 }
 
 impl http_body::Body for Payload {

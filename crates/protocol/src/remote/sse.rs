@@ -2,6 +2,7 @@
 
 use reqwest_rmcp::Response;
 
+use super::direct::{TO_END, settle};
 use super::site::broken;
 use crate::error::CallError;
 use crate::wire::LONGEST;
@@ -28,6 +29,16 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn new(response: Response) -> Self {
         Self { response, parser: Parser::default() }
+    }
+
+    /// Wants no more of it. Its rest is still read, if it comes soon, so that its HTTP connection
+    /// can be used again.
+    pub(super) fn finish(mut self) {
+        if !settle(self.response.extensions()) {
+            tokio::spawn(tokio::time::timeout(TO_END, async move {
+                while let Ok(Some(_)) = self.next().await {}
+            }));
+        }
     }
 
     /// The next event; `None` at the end of the stream. Cancel-safe.
