@@ -23,13 +23,13 @@ pub(crate) struct Programs {
 
 /// Builds them.
 pub(crate) fn build(target: &Path) -> Result<Programs> {
-    let client = "dormouse-conformance-client";
+    let client = "conformance_client";
     // Together: each by itself would be built with other features, and much of it twice.
     let mut build = cargo();
     build.args(["build", "--package", "dormouse-cli", "--package", "dormouse-tests"]);
-    must_run(build.args(["--bin", "dormouse", "--bin", client]))?;
+    must_run(build.args(["--bin", "dormouse", "--example", client]))?;
     let debug = target.join("debug");
-    Ok(Programs { hub: debug.join("dormouse"), client: debug.join(client) })
+    Ok(Programs { hub: debug.join("dormouse"), client: debug.join("examples").join(client) })
 }
 
 /// A process that ends with us.

@@ -1,6 +1,6 @@
 //! The client that the conformance suite tests: a hub with the suite's server at its URL.
 //!
-//! `dormouse-conformance-client URL` is what the suite starts for each of its client scenarios. The
+//! `conformance_client URL` is what the suite starts for each of its client scenarios. The
 //! hub is told of the server as a person would tell it, in an `mcp.json`; a browser of a few lines
 //! signs in where that is asked for; then each tool that the server lists is called, with what the
 //! scenario names or with arguments that fit. It fails where the hub does, unless a tool does.
