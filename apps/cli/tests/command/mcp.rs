@@ -116,6 +116,17 @@ impl Client {
         Some(message)
     }
 
+    /// The next message that is no announcement: these come whenever a list has become another one.
+    async fn said(&mut self) -> Value {
+        loop {
+            let message = self.next().await.expect("a message");
+            if message.is_array() || message.get("id").is_some() {
+                return message;
+            }
+            self.told.push(message);
+        }
+    }
+
     async fn ask(&mut self, method: &str, params: Value) -> Value {
         let id = self.send(method, params).await;
         self.answer(id).await
@@ -400,7 +411,7 @@ async fn a_question_that_is_open_is_answered_while_serve_takes_over() {
     client.ask("initialize", params).await;
     let asking =
         client.send("tools/call", json!({"name": "fix_ask", "arguments": {"question": "how much?"}})).await;
-    let question = client.next().await.unwrap();
+    let question = client.said().await;
     assert_eq!(question["method"], "elicitation/create", "{question}");
     let mut serve = cli.command(&["serve", "--port", "0"]).spawn().unwrap();
     cli.until("the hub takes nobody new", || !cli.space.state_folder().join("hub.sock").exists()).await;
@@ -450,7 +461,7 @@ async fn what_is_no_message_is_refused_and_the_next_is_heard() {
         (r##"#taken 7"##, -32700),
     ] {
         client.line(line).await;
-        let answer = client.next().await.unwrap();
+        let answer = client.said().await;
         assert_eq!(
             (&answer["id"], &answer["error"]["code"]),
             (&Value::Null, &json!(code)),
@@ -460,21 +471,21 @@ async fn what_is_no_message_is_refused_and_the_next_is_heard() {
     let early = client.ask("tools/list", json!({})).await;
     assert_eq!(early["error"]["code"], -32600, "{early}");
     client.line(&format!(r#"{{"jsonrpc":"2.0","id":"{}"}}"#, "x".repeat(16 * 1024 * 1024))).await;
-    assert_eq!(client.next().await.unwrap()["error"]["code"], -32600);
+    assert_eq!(client.said().await["error"]["code"], -32600);
     client.line("\u{fffd}\u{0}").await;
-    assert_eq!(client.next().await.unwrap()["error"]["code"], -32700);
+    assert_eq!(client.said().await["error"]["code"], -32700);
     client.greet("2025-03-26").await;
     client
         .line(
             r#"[{"jsonrpc":"2.0","id":"a","method":"ping"},{"jsonrpc":"2.0","id":"b","method":"nonsense"}]"#,
         )
         .await;
-    let batch = client.next().await.unwrap();
+    let batch = client.said().await;
     let of = |id: &str| batch.as_array().unwrap().iter().find(|answer| answer["id"] == id).cloned().unwrap();
     assert!(of("a")["result"].is_object() && of("b")["error"].is_object(), "{batch}");
     client.greet("2025-11-25").await;
     client.line(r#"[{"jsonrpc":"2.0","id":"a","method":"ping"}]"#).await;
-    assert_eq!(client.next().await.unwrap()["error"]["code"], -32600);
+    assert_eq!(client.said().await["error"]["code"], -32600);
     assert_eq!(client.leave().await, Some(0));
     cli.deserted().await;
 }
