@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dormouse::{
-    AlertLevel, Arguments, CallError, CallFilter, CallRequest, Config, Context, Hub, NoBackChannel,
+    AlertLevel, Arguments, CallError, CallFilter, CallRequest, Config, Context, Event, Hub, NoBackChannel,
     NoListener, QueryRequest, RunError, Scope, ToolSettings,
 };
 use dormouse::{IdleSetting, LeaseError};
@@ -104,8 +104,9 @@ async fn two_spaces_of_the_same_names_share_nothing() {
     store.disconnect(&x, Some("not here".to_owned())).await.unwrap();
 
     // The other knows nothing of it.
-    if let Ok(event) = heard.try_recv() {
-        panic!("heard from another space: {event:?}");
+    while let Ok(event) = heard.try_recv() {
+        // What its own servers said at their first contact may still be on its way into its lists.
+        assert!(matches!(event, Event::ServerChanged { .. }), "heard from another space: {event:?}");
     }
     assert_eq!((other.file(), other.call_count().await, other.telemetry.render()), before);
     assert_eq!(other.questions().await, 0);
