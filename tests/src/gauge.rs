@@ -14,15 +14,10 @@ pub fn cpu() -> Duration {
 /// When it is gone.
 pub fn cpu_of(process: impl Display) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let fields: Vec<u64> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // After the state letter: utime and stime are the 11th and 12th number, in ticks of 10 ms.
-    Duration::from_millis(10 * (fields[10] + fields[11]))
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number of ticks");
+    // Counted from the state letter: utime is the 12th and stime the 13th, in ticks of 10 ms.
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
 }
 
 /// The memory of this process that lies in RAM, in KiB.
@@ -32,8 +27,17 @@ pub fn rss_kib() -> u64 {
 
 /// The memory of a process that lies in RAM, in KiB; 0 when it is gone.
 pub fn rss_kib_of(process: impl Display) -> u64 {
+    status_of(process, "VmRSS")
+}
+
+/// The most that [`rss_kib`] ever was.
+pub fn peak_kib() -> u64 {
+    status_of("self", "VmHWM")
+}
+
+fn status_of(process: impl Display, what: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(what)).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
@@ -56,4 +60,26 @@ pub fn quantile(sorted: &[Duration], q: f64) -> Duration {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What this thread has spent, as the scheduler counts it.
+    fn spent() -> Duration {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn time_spent_in_our_own_code_is_counted() {
+        let (began, before) = (spent(), cpu());
+        let mut work = 0_u64;
+        while spent() < began + Duration::from_millis(200) {
+            work = (0..1_000_000).fold(work, |sum, n: u64| std::hint::black_box(sum.wrapping_mul(31) ^ n));
+        }
+        let counted = cpu() - before;
+        assert!(counted >= Duration::from_millis(150), "{counted:?} for 200 ms, {work}");
+    }
 }
