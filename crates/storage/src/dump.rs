@@ -16,18 +16,23 @@
 //!   lets nobody else read that.
 
 use std::io;
+use std::time::Duration;
 
 use dormouse_types::{Message, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::{ConversationKey, Storage, StorageError, Table, Write};
+use crate::{ConversationKey, Fence, Storage, StorageError, Table, Write};
 
 /// The version of the lines. A dump with a greater one is refused.
 const FORMAT: u64 = 1;
 /// How many records are stored in one step.
 const BATCH: usize = 500;
+/// What only one at a time does with a storage that several can reach.
+const DUTY: &str = "fill the storage";
+/// How long one step may take.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// How much a dump holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,7 +46,8 @@ pub struct Dumped {
 /// Why a dump was not made or not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// The storage failed. Of a load, the batches before are stored; loading again completes it.
+    /// The storage failed, or somebody else fills it ([`StorageError::Fenced`]). Of a load, the batches
+    /// before are stored; loading again completes it.
     #[error("the storage failed")]
     Storage(#[from] StorageError),
     /// The dump could not be written.
@@ -200,21 +206,40 @@ async fn read_all(from: &dyn Storage) -> Result<Content, StorageError> {
 
 async fn store_all(to: &dyn Storage, content: Content) -> Result<Dumped, DumpError> {
     let size = content.size();
-    let mut batch = Vec::new();
-    for (table, key, value) in content.records {
-        batch.push(Write::Put { table, key, value });
-        if batch.len() == BATCH {
-            to.write(std::mem::take(&mut batch)).await?;
+    let fence = leads(to).await?;
+    let mut records = content.records.into_iter();
+    loop {
+        let put = |(table, key, value)| Write::Put { table, key, value };
+        let mut batch: Vec<Write> = records.by_ref().take(BATCH).map(put).collect();
+        if batch.is_empty() {
+            break;
         }
+        batch.push(still_leads(to, fence).await?);
+        to.write(batch).await?;
     }
-    to.write(batch).await?;
     for (key, messages) in content.conversations {
         if to.history(&key).await? != messages {
+            still_leads(to, fence).await?;
             to.clear(&key).await?;
             to.append(&key, &messages).await?;
         }
     }
     Ok(size)
+}
+
+/// Takes or renews the duty.
+async fn leads(to: &dyn Storage) -> Result<Fence, StorageError> {
+    let fence = to.lead(DUTY, LEASE).await?;
+    fence.ok_or_else(|| StorageError::Fenced { duty: DUTY.to_owned() })
+}
+
+/// Renews it; what fails a batch once it is somebody else's.
+async fn still_leads(to: &dyn Storage, fence: Fence) -> Result<Write, StorageError> {
+    match leads(to).await? {
+        now if now == fence => Ok(Write::Led { duty: DUTY.to_owned(), fence }),
+        // Somebody else may have come and gone.
+        _ => Err(StorageError::Fenced { duty: DUTY.to_owned() }),
+    }
 }
 
 async fn write_line(

@@ -11,7 +11,11 @@ use crate::{ConversationKey, MESSAGES_KEPT, Storage, StorageError, Table, Write}
 
 /// Everything in memory; for tests and for hubs that shall leave no trace.
 #[derive(Debug)]
-pub struct Memory(Mutex<Option<Content>>);
+pub struct Memory {
+    content: Mutex<Option<Content>>,
+    /// How many messages of a conversation.
+    kept: usize,
+}
 
 #[derive(Debug, Default)]
 struct Content {
@@ -28,7 +32,12 @@ impl Default for Memory {
 impl Memory {
     /// An empty storage.
     pub fn new() -> Self {
-        Self(Mutex::new(Some(Content::default())))
+        Self { content: Mutex::new(Some(Content::default())), kept: MESSAGES_KEPT }
+    }
+
+    /// The same, with so many messages of a conversation kept.
+    pub fn keeping(self, messages: usize) -> Self {
+        Self { kept: messages, ..self }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Content) -> T) -> Result<T, StorageError> {
@@ -37,20 +46,21 @@ impl Memory {
 
     fn lock(&self) -> MutexGuard<'_, Option<Content>> {
         // No code here panics between two changes, so a poisoned content is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Storage for Memory {
     async fn append(&self, of: &ConversationKey, messages: &[Message]) -> Result<(), StorageError> {
+        let most = self.kept;
         self.with(|content| {
             if messages.is_empty() {
                 return;
             }
             let kept = content.conversations.entry(of.clone()).or_default();
             kept.extend(messages.iter().cloned());
-            let over = kept.len().saturating_sub(MESSAGES_KEPT);
+            let over = kept.len().saturating_sub(most);
             kept.drain(..over);
         })
     }
@@ -92,7 +102,8 @@ impl Storage for Memory {
                     Write::Delete { table, key } => {
                         content.records.remove(&(table, key));
                     }
-                    Write::Expect { .. } => {}
+                    // There are no others.
+                    Write::Expect { .. } | Write::Led { .. } => {}
                 }
             }
             Ok(())

@@ -9,7 +9,8 @@ use dormouse_types::{Message, Scope, SessionId};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
-/// How many messages of a conversation are kept, the newest ones, as in the seed.
+/// How many messages of a conversation are kept where nothing else is said, the newest ones, as in
+/// the seed.
 pub const MESSAGES_KEPT: usize = 50;
 
 /// What identifies a conversation: one session id names two in two contexts.
@@ -115,12 +116,22 @@ pub enum Write {
         /// What stands there; `None` when nothing does.
         value: Option<Value>,
     },
+    /// Changes nothing, and fails the whole batch with [`StorageError::Fenced`] unless this hub
+    /// still has a duty under this fence when the batch is made: so one that was away for longer
+    /// than its lease does not undo what the next holder did.
+    Led {
+        /// The duty, as in [`Storage::lead`].
+        duty: String,
+        /// Under which it acts.
+        fence: Fence,
+    },
 }
 
 /// Something that reached a hub from the others on the same storage.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromOthers {
-    /// Records of these tables were written.
+    /// Records of these tables were written: by another hub, or by this one in a batch of which it
+    /// could not be told whether it was stored.
     Written(Vec<Table>),
     /// Another hub told something by [`Storage::tell`].
     Told(Value),
@@ -130,7 +141,8 @@ pub enum FromOthers {
 
 /// The right to do something that only one hub does at a time, until a moment.
 ///
-/// The number grows with each holder: whoever acts under an older one is too late.
+/// The number grows with each holder, over all duties of a space: whoever acts under an older one
+/// is too late. [`Write::Led`] checks it in the step of the write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fence(pub u64);
 
@@ -166,8 +178,14 @@ pub enum StorageError {
         /// Where it stands.
         table: &'static str,
     },
+    /// A duty that a [`Write::Led`] names is not this hub's any more. Nothing of the batch is stored.
+    #[error("another hub has the duty to {duty}, or may have had it meanwhile")]
+    Fenced {
+        /// The duty.
+        duty: String,
+    },
     /// The storage cannot be reached, or did not answer in time. A write may have been stored
-    /// all the same.
+    /// all the same; the feed tells the writer's own hub so, as soon as that is known.
     #[error("the storage cannot be reached: {reason}")]
     Unreachable {
         /// Why, in words.
@@ -196,7 +214,8 @@ impl StorageError {
 /// Dropping the future of a write does not take it back: it may still be stored.
 #[async_trait]
 pub trait Storage: Send + Sync + fmt::Debug {
-    /// Appends messages and drops all but the newest [`MESSAGES_KEPT`], in one step.
+    /// Appends messages and drops all but the newest ones, in one step: [`MESSAGES_KEPT`], unless it
+    /// was made to keep another number.
     ///
     /// # Errors
     /// [`StorageError`]; then none of the messages is stored.

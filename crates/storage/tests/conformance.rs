@@ -145,6 +145,33 @@ async fn conversation_keeps_the_newest_messages(storage: Shared) {
     assert_eq!(storage.history(&of).await.unwrap(), messages(7..MESSAGES_KEPT + 7));
 }
 
+/// The number is a setting, with any of the backends.
+async fn keeps_three(storage: Shared) {
+    let of = conversation("", "s");
+    for number in 0..5 {
+        storage.append(&of, &[message(number)]).await.unwrap();
+    }
+    assert_eq!(storage.history(&of).await.unwrap(), messages(2..5));
+    storage.append(&of, &messages(5..9)).await.unwrap();
+    assert_eq!(storage.history(&of).await.unwrap(), messages(6..9));
+}
+
+#[tokio::test]
+async fn as_many_messages_are_kept_as_a_storage_is_told() {
+    keeps_three(Arc::new(Memory::new().keeping(3))).await;
+    let (embedded, _folder) = embedded_in_a_temporary_folder().await;
+    keeps_three(Arc::new(embedded.keeping(3))).await;
+    #[cfg(feature = "redis")]
+    {
+        let server = dormouse_testing::RedisServer::start();
+        let settings = dormouse_storage::RedisSettings {
+            messages_kept: 3,
+            ..dormouse_storage::RedisSettings::new(server.url(), "space")
+        };
+        keeps_three(Arc::new(dormouse_storage::Redis::open(settings).await.unwrap())).await;
+    }
+}
+
 async fn one_append_of_too_many_keeps_its_newest(storage: Shared) {
     let of = conversation("", "s");
     storage.append(&of, &messages(0..3)).await.unwrap();
@@ -411,6 +438,9 @@ async fn duty_is_ours_while_nobody_else_wants_it(storage: Shared) {
     let first = storage.lead("probe", lease).await.unwrap().unwrap();
     let again = storage.lead("probe", lease).await.unwrap().unwrap();
     assert_eq!(first, again, "renewing keeps the fence");
+    let led = Write::Led { duty: "probe".to_owned(), fence: again };
+    storage.write(vec![led, put(Table::Settings, "led", json!(1))]).await.unwrap();
+    assert_eq!(storage.get(Table::Settings, "led").await.unwrap(), Some(json!(1)));
     assert!(storage.lead("migrate", lease).await.unwrap().is_some());
     storage.tell(&json!({"nobody": "listens"})).await.unwrap();
     assert!(storage.is_reachable());

@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 use dormouse_storage::{
-    ConversationKey, DumpError, Dumped, Embedded, Memory, Storage, Table, Write, dump, load, migrate,
+    ConversationKey, DumpError, Dumped, Embedded, Memory, Storage, StorageError, Table, Write, dump, load,
+    migrate,
 };
 use dormouse_types::{Message, Role, Scope, Timestamp};
 use serde_json::json;
@@ -142,4 +143,24 @@ async fn dump_that_is_not_whole_is_refused_and_nothing_stored() {
         check_refused(text, |error| matches!(error, DumpError::NoDump)).await;
     }
     check_refused("\u{0}\u{1}", |error| matches!(error, DumpError::NoDump)).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn two_do_not_fill_one_storage_at_once() {
+    let server = dormouse_testing::RedisServer::start();
+    let open = async || {
+        dormouse_storage::Redis::open(dormouse_storage::RedisSettings::new(server.url(), "dump"))
+            .await
+            .unwrap()
+    };
+    let (one, other) = (open().await, open().await);
+    let from = Memory::new();
+    let filled = fill(&from).await;
+    one.lead("fill the storage", std::time::Duration::from_secs(60)).await.unwrap().unwrap();
+    let error = migrate(&from, &other).await.unwrap_err();
+    assert!(matches!(error, DumpError::Storage(StorageError::Fenced { .. })), "{error:?}");
+    assert_eq!(text_of(&other).await, text_of(&Memory::new()).await);
+    one.close().await;
+    assert_eq!(migrate(&from, &other).await.unwrap(), filled);
 }

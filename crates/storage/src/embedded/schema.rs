@@ -14,7 +14,7 @@ use redb::{Builder, Database, ReadTransaction, ReadableTable, TableDefinition, W
 use serde_json::Value;
 
 use super::engine::Update;
-use crate::{MESSAGES_KEPT, StorageError, Table, Write};
+use crate::{StorageError, Table, Write};
 
 /// The version of this layout. A file with a greater one is refused, a smaller one is migrated.
 ///
@@ -222,8 +222,8 @@ pub(super) fn commit(
     let mut results = Vec::with_capacity(updates.len());
     for update in updates {
         results.push(match update {
-            Update::Append { key, messages } => {
-                append(&transaction, key, messages)?;
+            Update::Append { key, messages, kept } => {
+                append(&transaction, key, messages, *kept)?;
                 Ok(())
             }
             Update::Clear { key } => {
@@ -262,7 +262,12 @@ fn of_conversation(key: &str) -> RangeInclusive<(&str, u64)> {
     (key, 0)..=(key, u64::MAX)
 }
 
-fn append(transaction: &WriteTransaction, key: &str, messages: &[String]) -> Result<(), Failure> {
+fn append(
+    transaction: &WriteTransaction,
+    key: &str,
+    messages: &[String],
+    most: usize,
+) -> Result<(), Failure> {
     let mut table = transaction.open_table(CONVERSATIONS)?;
     let mut kept = Vec::new();
     for item in table.range(of_conversation(key))? {
@@ -273,7 +278,7 @@ fn append(transaction: &WriteTransaction, key: &str, messages: &[String]) -> Res
         kept.push(number);
         table.insert((key, number), message.as_str())?;
     }
-    let over = kept.len().saturating_sub(MESSAGES_KEPT);
+    let over = kept.len().saturating_sub(most);
     for number in &kept[..over] {
         table.remove((key, *number))?;
     }
@@ -295,7 +300,8 @@ fn write(transaction: &WriteTransaction, batch: &[Write]) -> Result<(), Failure>
             Write::Delete { table, key } => {
                 transaction.open_table(records(*table))?.remove(key.as_str())?;
             }
-            Write::Expect { .. } => {}
+            // Only one hub at a time has the file.
+            Write::Expect { .. } | Write::Led { .. } => {}
         }
     }
     Ok(())

@@ -3,7 +3,12 @@
 //! Each batch of writes has a number, counted in the same step, and is published with it. A hub
 //! that sees a number out of order, connects anew, or finds by asking that it is behind, says
 //! [`FromOthers::Missed`]: a message that was lost costs time, never truth.
+//!
+//! A hub knows its own writes, but for those whose answer was lost. Of these it is told like of
+//! another hub's: when their answer is given up, and again if they are made after that.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fred::clients::SubscriberClient;
@@ -17,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::error::told;
 use super::line::{Light, silent};
-use crate::{FromOthers, Table};
+use crate::{FromOthers, StorageError, Table};
 
 /// How often a quiet feed asks whether it is behind.
 const POLL: Duration = Duration::from_secs(5);
@@ -32,9 +37,64 @@ const ON_ITS_WAY: Duration = Duration::from_millis(100);
 #[derive(Debug, Deserialize)]
 struct Published {
     hub: String,
+    /// Which of that hub's batches; 0 for what is none.
+    #[serde(default)]
+    batch: u64,
     #[serde(default)]
     tables: Vec<String>,
     told: Option<Json>,
+}
+
+/// Counts a hub's own batches.
+#[derive(Debug, Default)]
+pub(super) struct Batches {
+    last: AtomicU64,
+    /// The newest one of which nobody knows whether it was made. Those before it count as such as
+    /// well: to look once more costs little.
+    unsure: AtomicU64,
+}
+
+impl Batches {
+    /// The number of the next one, from 1.
+    pub(super) fn next(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// A batch that was sent. Dropped before its end is known, it is told like another hub's.
+pub(super) struct Sent<'a> {
+    batches: &'a Batches,
+    others: &'a broadcast::Sender<FromOthers>,
+    number: u64,
+    tables: Vec<Table>,
+    is_known: bool,
+}
+
+impl<'a> Sent<'a> {
+    pub(super) fn new(
+        batches: &'a Batches,
+        others: &'a broadcast::Sender<FromOthers>,
+        number: u64,
+        tables: &[Table],
+    ) -> Self {
+        Self { batches, others, number, tables: tables.to_vec(), is_known: tables.is_empty() }
+    }
+
+    /// It is known what became of it, unless this is an error that says nothing of that.
+    pub(super) fn ended<T>(mut self, result: &Result<T, StorageError>) {
+        use StorageError::{Engine, Unreachable};
+        self.is_known |= !matches!(result, Err(Unreachable { .. } | Engine { .. }));
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if !self.is_known {
+            // First the number: what is made after this is told by the feed.
+            self.batches.unsure.fetch_max(self.number, Ordering::SeqCst);
+            let _ = self.others.send(FromOthers::Written(std::mem::take(&mut self.tables)));
+        }
+    }
 }
 
 pub(super) struct Feed {
@@ -44,6 +104,7 @@ pub(super) struct Feed {
     pub(super) hub: String,
     pub(super) within: Duration,
     pub(super) others: broadcast::Sender<FromOthers>,
+    pub(super) batches: Arc<Batches>,
     pub(super) light: Light,
     /// The newest batch that is known of.
     seen: u64,
@@ -60,7 +121,7 @@ impl Feed {
         others: broadcast::Sender<FromOthers>,
     ) -> Self {
         let (light, settled) = (Light::new(), Instant::now() + SETTLING);
-        Self { client, channel, meta, hub, within, others, light, seen: 0, settled }
+        Self { client, channel, meta, hub, within, others, batches: Arc::default(), light, seen: 0, settled }
     }
 
     /// Begins to listen. What is published from now on will be seen by [`run`](Self::run).
@@ -173,7 +234,7 @@ impl Feed {
         self.seen = number;
         if number != expected {
             self.tell(FromOthers::Missed);
-        } else if from_others {
+        } else if from_others || published.batch <= self.batches.unsure.load(Ordering::SeqCst) {
             let known = |name: &String| Table::ALL.into_iter().find(|table| table.as_str() == name);
             self.tell(FromOthers::Written(published.tables.iter().filter_map(known).collect()));
         }

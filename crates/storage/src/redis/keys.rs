@@ -5,9 +5,8 @@
 //! | `dormouse:{ID}:TABLE` | hash | the records of a table: key → JSON |
 //! | `dormouse:{ID}:chat:CONVERSATION` | list | JSON of the newest messages, as in the seed |
 //! | `dormouse:{ID}:chats` | set | the conversations that there are |
-//! | `dormouse:{ID}:meta` | hash | `format` of all this, and `version`: how many batches were written |
+//! | `dormouse:{ID}:meta` | hash | `format` of all this, `version`: how many batches were written, and `fence`: how many holders all duties had |
 //! | `dormouse:{ID}:lead:DUTY` | hash | `hub` and `fence` of the holder; expires with the lease |
-//! | `dormouse:{ID}:fences` | hash | duty → how many holders it had |
 //! | `dormouse:{ID}:feed` | channel | what hubs tell each other; with `:N` in database N |
 
 use crate::Table;
@@ -41,10 +40,6 @@ impl Keys {
 
     pub(super) fn duty(&self, duty: &str) -> String {
         self.of(&format!("lead:{duty}"))
-    }
-
-    pub(super) fn fences(&self) -> String {
-        self.of("fences")
     }
 
     /// Channels know no databases, so that the number is part of the name.

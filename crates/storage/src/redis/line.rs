@@ -137,7 +137,8 @@ impl Line {
         }
     }
 
-    async fn ready(&self) -> Result<(), StorageError> {
+    /// Waits until the line is up, within its time.
+    pub(super) async fn ready(&self) -> Result<(), StorageError> {
         let deadline = Instant::now() + self.within;
         let mut light = self.light.0.subscribe();
         loop {

@@ -18,10 +18,10 @@ mod keys;
 mod line;
 mod scripts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dormouse_types::Message;
@@ -36,7 +36,7 @@ use tokio::task::JoinHandle;
 
 use crate::key::{conversation_key, conversation_of};
 use crate::{ConversationKey, Fence, FromOthers, MESSAGES_KEPT, Storage, StorageError, Table, Write};
-use feed::Feed;
+use feed::{Batches, Feed, Sent};
 use keys::Keys;
 use line::{Light, Line};
 use scripts::Batch;
@@ -63,6 +63,8 @@ pub struct RedisSettings {
     pub command_timeout: Duration,
     /// How many replicas must have a change before it is acknowledged.
     pub replicas: u32,
+    /// How many messages of a conversation are kept.
+    pub messages_kept: usize,
 }
 
 impl RedisSettings {
@@ -73,6 +75,7 @@ impl RedisSettings {
             space_id: space_id.into(),
             command_timeout: Duration::from_secs(2),
             replicas: 0,
+            messages_kept: MESSAGES_KEPT,
         }
     }
 }
@@ -99,12 +102,15 @@ pub struct Redis {
     writes: Line,
     within: Duration,
     replicas: u32,
+    messages_kept: usize,
     others: broadcast::Sender<FromOthers>,
     listening: Light,
     feed: JoinHandle<()>,
     feed_connection: ConnectHandle,
     calls: Semaphore,
-    duties: Mutex<BTreeSet<String>>,
+    batches: Arc<Batches>,
+    /// The duties of this hub, with the ends of their leases.
+    duties: Mutex<HashMap<String, Instant>>,
 }
 
 impl fmt::Debug for Redis {
@@ -122,7 +128,7 @@ impl Redis {
     /// # Errors
     /// [`OpenError`]; within three times the command timeout.
     pub async fn open(settings: RedisSettings) -> Result<Self, OpenError> {
-        let RedisSettings { url, space_id, command_timeout: within, replicas } = settings;
+        let RedisSettings { url, space_id, command_timeout: within, replicas, messages_kept } = settings;
         let is_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if space_id.is_empty() || space_id.len() > 100 || !space_id.chars().all(is_id) {
             return Err(OpenError::SpaceId { id: space_id });
@@ -148,7 +154,7 @@ impl Redis {
             return Err(OpenError::Newer { found, known: FORMAT });
         }
 
-        let listening = feed.light.clone();
+        let (listening, batches) = (feed.light.clone(), feed.batches.clone());
         let feed = tokio::spawn(feed.run(messages));
         Ok(Self {
             server,
@@ -158,12 +164,14 @@ impl Redis {
             writes,
             within,
             replicas,
+            messages_kept,
             others,
             listening,
             feed,
             feed_connection,
             calls: Semaphore::new(CALLS as usize),
-            duties: Mutex::new(BTreeSet::new()),
+            batches,
+            duties: Mutex::default(),
         })
     }
 
@@ -208,8 +216,8 @@ impl Redis {
         Ok(answer)
     }
 
-    fn duties(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        // A set of names is whole whenever its holder panics.
+    fn duties(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        // A map of names is whole whenever its holder panics.
         self.duties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -270,8 +278,8 @@ impl Storage for Redis {
         }
         let name = conversation_key(&of.scope, &of.session);
         let keys = vec![self.keys.conversation(&name), self.keys.conversations(), self.keys.meta()];
-        let mut arguments = vec![name, MESSAGES_KEPT.to_string(), FORMAT.to_string()];
-        let newest = &messages[messages.len().saturating_sub(MESSAGES_KEPT)..];
+        let mut arguments = vec![name, self.messages_kept.to_string(), FORMAT.to_string()];
+        let newest = &messages[messages.len().saturating_sub(self.messages_kept)..];
         arguments
             .extend(newest.iter().map(|message| serde_json::to_string(message).expect("a message is JSON")));
         self.change(scripts::APPEND.to_owned(), keys, arguments).await.map(drop)
@@ -316,23 +324,25 @@ impl Storage for Redis {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut batch = Batch::new(batch, &self.hub);
-        let mut late = None;
+        // Nothing is sent, and so nothing is stored, while it is down.
+        self.writes.ready().await?;
+        let number = self.batches.next();
+        let mut batch = Batch::new(batch, &self.hub, number);
         for _ in 0..SPELLINGS {
             let mut keys = vec![self.keys.meta()];
             keys.extend(batch.tables().iter().map(|table| self.keys.table(*table)));
+            keys.extend(batch.duties().iter().map(|duty| self.keys.duty(duty)));
             let arguments = batch.arguments(&self.keys.channel(), FORMAT);
-            let answer = self.change(batch.script(), keys, arguments).await?;
-            let Answer::Array(unmet) = answer else { return Ok(()) };
-            let number = unmet.first().and_then(Answer::as_usize).unwrap_or(0);
+            let sent = Sent::new(&self.batches, &self.others, number, batch.written());
+            let answer = self.change(batch.script(), keys, arguments).await;
+            sent.ended(&answer);
+            let Answer::Array(unmet) = answer? else { return Ok(()) };
+            let place = unmet.first().and_then(Answer::as_usize).unwrap_or(0);
             let found = unmet.get(1).and_then(Answer::as_string);
-            if let Err(table) = batch.agree(number, found.as_deref()) {
-                return Err(StorageError::Conflict { table: table.as_str() });
-            }
-            late = batch.tables().first().copied();
+            batch.agree(place, found.as_deref())?;
         }
         // It changes faster than we look.
-        Err(StorageError::Conflict { table: late.map_or("records", Table::as_str) })
+        Err(batch.conflict())
     }
 
     async fn conversations(&self) -> Result<Vec<ConversationKey>, StorageError> {
@@ -366,14 +376,16 @@ impl Storage for Redis {
 
     async fn lead(&self, duty: &str, lease: Duration) -> Result<Option<Fence>, StorageError> {
         let _call = self.call().await?;
-        let keys = vec![self.keys.duty(duty), self.keys.fences()];
-        let lease = lease.as_millis().max(1).to_string();
-        let arguments = vec![self.hub.clone(), lease, duty.to_owned()];
+        let keys = vec![self.keys.duty(duty), self.keys.meta()];
+        let arguments = vec![self.hub.clone(), lease.as_millis().max(1).to_string()];
         let answer = self.change(scripts::LEAD.to_owned(), keys, arguments).await?;
         let fence = answer.as_u64().filter(|fence| *fence > 0).map(Fence);
+        let (mut duties, now) = (self.duties(), Instant::now());
+        // What has ended by itself need not be let go of.
+        duties.retain(|_, end| *end > now);
         match fence {
-            Some(_) => self.duties().insert(duty.to_owned()),
-            None => self.duties().remove(duty),
+            Some(_) => duties.insert(duty.to_owned(), now + lease),
+            None => duties.remove(duty),
         };
         Ok(fence)
     }
@@ -387,7 +399,7 @@ impl Storage for Redis {
         let Ok(all) = self.calls.acquire_many(CALLS).await else { return };
         self.calls.close();
         let duties = std::mem::take(&mut *self.duties());
-        for duty in duties {
+        for duty in duties.into_keys() {
             // Else it ends with its lease.
             if self.writes.is_up() {
                 let keys = vec![self.keys.duty(&duty)];
