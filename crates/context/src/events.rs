@@ -1,6 +1,6 @@
 //! What a context hears of what happens.
 
-use dormouse_types::{Event, Scope};
+use dormouse_types::{AgentId, Event, Scope};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -23,7 +23,7 @@ impl Events {
         loop {
             let event = self.all.recv().await?;
             if self.context.hears(&event) {
-                return Ok(event);
+                return Ok(self.context.heard_here(event));
             }
         }
     }
@@ -36,21 +36,30 @@ impl Context {
     }
 
     /// Whether this context is told of an event. The store hears everything. An agent hears all of
-    /// its own servers, and of those that the store shares with it how they fare; who calls them is
-    /// not its business.
+    /// its own servers, and of those that the store shares with it how they fare, and that they are
+    /// gone for it; who calls them is not its business.
     pub fn hears(&self, event: &Event) -> bool {
         if *self.scope() == Scope::Store {
             return true;
         }
-        let Some(server) = event.server() else { return false };
+        if let Event::Elsewhere { event, .. } = event {
+            return self.hears(event);
+        }
+        // What is about no server is the store's, but for what concerns each list of alerts.
+        let Some(server) = event.server() else { return matches!(event, Event::AlertsCleared { .. }) };
+        let is_self = |agent: &AgentId| matches!(self.scope(), Scope::Agent(own) if own == agent);
         let is_shared = || self.registry().snapshot().sees(self.scope(), server);
         match event {
-            Event::Elsewhere { event, .. } => self.hears(event),
             _ if server.scope == *self.scope() => true,
-            Event::CallStarted { .. } | Event::CallEnded { .. } => false,
+            Event::CallStarted { .. }
+            | Event::CallEnded { .. }
+            | Event::Elsewhere { .. }
+            | Event::AlertsCleared { .. } => false,
+            // What is seen now says nothing of these.
+            Event::ServerRemoved { agents, .. } => agents.iter().any(is_self),
+            Event::ServerUnassigned { agent, .. } => is_self(agent),
             Event::Alert { .. }
             | Event::ServerChanged { .. }
-            | Event::ServerRemoved { .. }
             | Event::StatusChanged { .. }
             | Event::Preparing { .. }
             | Event::Attached { .. }

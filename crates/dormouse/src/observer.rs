@@ -100,6 +100,8 @@ fn tell(observer: &dyn Observer, told: Told) {
                 Event::CallEnded { call, server, tool, end } => observer.call_ended(*call, server, tool, end),
                 Event::ServerChanged { .. }
                 | Event::ServerRemoved { .. }
+                | Event::ServerUnassigned { .. }
+                | Event::AlertsCleared { .. }
                 | Event::Preparing { .. }
                 | Event::Attached { .. }
                 | Event::Detached { .. }

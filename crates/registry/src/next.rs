@@ -77,10 +77,13 @@ impl<'a> Next<'a> {
         if !self.catalog.store.servers.contains_key(key) {
             return;
         }
+        let facts = &self.catalog.facts;
+        let sees = |agent: &&AgentId| self.catalog.shows(agent, key);
+        let agents = facts.assigned_to(key).filter(sees).cloned().collect();
         Arc::make_mut(&mut self.catalog.store).remove(key);
         self.show_to_agents(key);
         self.is_new = true;
-        self.events.push(Event::ServerRemoved { server: key.clone() });
+        self.events.push(Event::ServerRemoved { server: key.clone(), agents });
     }
 
     fn assign(&mut self, server: ServerKey, agent: AgentId) -> Result<(), ApplyError> {
@@ -97,9 +100,15 @@ impl<'a> Next<'a> {
 
     fn unassign(&mut self, server: &ServerKey, agent: &AgentId) {
         if self.catalog.facts.is_assigned(server, agent) {
+            let was_seen =
+                self.catalog.store.servers.contains_key(server) && self.catalog.shows(agent, server);
             Arc::make_mut(&mut self.catalog.facts).unassign(server, agent);
             self.show(agent, server);
             self.changed(server.clone());
+            if was_seen {
+                let (server, agent) = (server.clone(), agent.clone());
+                self.events.push(Event::ServerUnassigned { server, agent });
+            }
         }
     }
 

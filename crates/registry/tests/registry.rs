@@ -234,7 +234,7 @@ async fn changes_and_statuses_come_as_events_and_the_status_costs_no_version() {
 
     let changed = Event::ServerChanged { server: server.clone() };
     let status = Event::StatusChanged { server: server.clone(), status: Arc::new(healthy) };
-    let removed = Event::ServerRemoved { server };
+    let removed = Event::ServerRemoved { server, agents: Vec::new() };
     let mut seen = Vec::new();
     while let Ok(event) = events.try_recv() {
         seen.push(event);

@@ -88,9 +88,30 @@ async fn assigned_server_is_seen_by_that_agent_under_its_own_name() {
     registry.apply(vec![unassign("calc", "ann"), unassign("calc", "ann")]).await.unwrap();
     assert_eq!(registry.snapshot().agents().count(), 0);
     assert_eq!(names(&registry.snapshot(), &ann), [""; 0]);
-    let changed = Event::ServerChanged { server: calc };
-    assert_eq!([events.try_recv().unwrap(), events.try_recv().unwrap()], [changed.clone(), changed]);
-    assert!(events.try_recv().is_err());
+    let changed = Event::ServerChanged { server: calc.clone() };
+    let unassigned = Event::ServerUnassigned { server: calc, agent: id("ann") };
+    let told: Vec<Event> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    assert_eq!(told, [changed.clone(), changed, unassigned]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_server_names_the_agents_that_saw_it() {
+    let ann = agent("ann");
+    let registry = registry(two()).await;
+    let calc = key(&Scope::Store, "calc");
+    let own = entry(&agent("bob"), "calc", &["mine"]);
+    let shares = ["ann", "bob", "eve"].map(|agent| assign("calc", agent));
+    registry
+        .apply([shares.to_vec(), vec![Change::Put(own), unassign("calc", "eve")]].concat())
+        .await
+        .unwrap();
+    assert!(registry.snapshot().sees(&ann, &calc));
+    let mut events = registry.events();
+    // The one of bob's own hides it from bob, who loses nothing; who shares it stays said.
+    let gone = vec![Change::Remove(calc.clone()), unassign("calc", "bob"), unassign("calc", "ann")];
+    registry.apply(gone).await.unwrap();
+    let told: Vec<Event> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    assert_eq!(told, [Event::ServerRemoved { server: calc, agents: vec![id("ann")] }]);
 }
 
 #[tokio::test]

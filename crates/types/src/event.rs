@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, ServerKey, ServerStatus, ToolName};
+use crate::{AgentId, Outcome, ServerKey, ServerStatus, ToolName};
 
 /// The number of a call within the life of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,6 +81,16 @@ pub enum Event {
     ServerRemoved {
         /// Which server.
         server: ServerKey,
+        /// The agents that saw it though it was the store's.
+        #[serde(default)]
+        agents: Vec<AgentId>,
+    },
+    /// An agent does not see a server of the store any more.
+    ServerUnassigned {
+        /// Which server.
+        server: ServerKey,
+        /// Which agent.
+        agent: AgentId,
     },
     /// A server's state changed.
     StatusChanged {
@@ -117,6 +127,11 @@ pub enum Event {
         /// What.
         alert: Arc<Alert>,
     },
+    /// A person dismissed the alerts.
+    AlertsCleared {
+        /// Those up to this moment.
+        until: Timestamp,
+    },
     /// A call was sent.
     CallStarted {
         /// Its number.
@@ -152,8 +167,10 @@ impl Event {
         match self {
             Self::Alert { alert } => alert.server.as_ref(),
             Self::Elsewhere { event, .. } => event.server(),
+            Self::AlertsCleared { .. } => None,
             Self::ServerChanged { server }
-            | Self::ServerRemoved { server }
+            | Self::ServerRemoved { server, .. }
+            | Self::ServerUnassigned { server, .. }
             | Self::StatusChanged { server, .. }
             | Self::Preparing { server, .. }
             | Self::Attached { server, .. }

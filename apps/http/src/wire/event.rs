@@ -26,6 +26,15 @@ pub enum HubEvent {
         /// Whose it was.
         owner: Option<String>,
     },
+    /// An agent does not see a server of the store any more. That agent is told `server_removed`.
+    ServerUnassigned {
+        /// Its name in this context.
+        server_name: String,
+        /// Whose it is.
+        owner: Option<String>,
+        /// The agent.
+        agent_id: String,
+    },
     /// A server's state changed.
     StatusChanged {
         /// Its name in this context.
@@ -61,6 +70,11 @@ pub enum HubEvent {
         owner: Option<String>,
         /// When it was raised.
         at: String,
+    },
+    /// A person dismissed the alerts.
+    AlertsCleared {
+        /// Those up to this moment.
+        until: String,
     },
     /// A server's Python environment is being made.
     Preparing {
@@ -161,11 +175,20 @@ impl HubEvent {
             },
             Event::ServerChanged { .. } => Self::ServerChanged { server_name, owner },
             Event::ServerRemoved { .. } => Self::ServerRemoved { server_name, owner },
+            Event::ServerUnassigned { agent, .. } => match scope {
+                Scope::Store => Self::ServerUnassigned { server_name, owner, agent_id: agent.to_string() },
+                Scope::Agent(_) => Self::ServerRemoved { server_name, owner },
+            },
+            Event::AlertsCleared { until } => Self::AlertsCleared { until: until.to_string() },
             Event::StatusChanged { status, .. } => Self::StatusChanged {
                 server_name,
                 owner,
                 status: status.state,
-                reason: status.reason.clone(),
+                reason: match scope {
+                    Scope::Store => status.told(),
+                    // What a process prints may tell of others' calls.
+                    Scope::Agent(_) => status.reason.clone(),
+                },
                 since: status.since.to_string(),
                 failures: status.failures,
                 next_retry: status.next_retry.map(|at| at.to_string()),
