@@ -17,6 +17,22 @@ const KEPT: usize = 500;
 /// A server that fails and recovers all the time is told of once within this time.
 const QUIET: Duration = Duration::from_secs(60);
 
+/// The least time between the dismissal of alerts and the next one.
+const TICK: Duration = Duration::from_nanos(1);
+
+/// How long what another hub on the same storage told of a cause speaks for this one too, where it
+/// does not say that it is over: it may be gone.
+const SPOKEN_FOR: Duration = Duration::from_secs(600);
+
+/// The titles by which a cause that another hub told of is known again.
+const UNREACHABLE: &str = "server unreachable";
+const RECONNECTING: &str = "server reconnecting";
+const FAILING: &str = "calls fail";
+const RECOVERED: &str = "server recovered";
+const DRIFT: &str = "drift";
+const NO_SERVER: &str = "no server";
+pub(crate) const SIGN_IN: &str = "sign-in needed";
+
 /// What an alert is about. There is at most one of each for a server until it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Cause {
@@ -30,6 +46,19 @@ pub(crate) enum Cause {
     Config(String),
 }
 
+impl Cause {
+    /// The cause that another hub told of.
+    fn of(alert: &Alert) -> Option<Self> {
+        match alert.title.as_str() {
+            UNREACHABLE | RECONNECTING | FAILING => Some(Self::Unreachable),
+            SIGN_IN => Some(Self::SignIn),
+            DRIFT => Some(Self::Drift),
+            NO_SERVER => Some(Self::Config(alert.message.clone())),
+            _ => None,
+        }
+    }
+}
+
 /// The alerts of a hub.
 #[derive(Debug, Default)]
 pub(crate) struct Alerts {
@@ -38,9 +67,14 @@ pub(crate) struct Alerts {
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// Oldest first.
     list: VecDeque<Arc<Alert>>,
     last: u64,
+    /// Until when alerts were dismissed, at whatever hub.
+    dismissed: Option<Timestamp>,
     known: HashMap<(Option<ServerKey>, Cause), Known>,
+    /// What another hub told of, and when.
+    elsewhere: HashMap<(Option<ServerKey>, Cause), Instant>,
 }
 
 #[derive(Debug)]
@@ -64,10 +98,29 @@ impl Alerts {
         self.lock().list.iter().map(|alert| (**alert).clone()).collect()
     }
 
+    /// The alerts as other hubs may want to know them, and until when they were dismissed.
+    pub(crate) fn all(&self) -> (Option<Timestamp>, Vec<Alert>) {
+        let kept = self.lock();
+        (kept.dismissed, kept.list.iter().map(|alert| (**alert).clone()).collect())
+    }
+
     /// Forgets all and says how many there were. What is still wrong is not raised again before it
     /// was well in between.
-    pub(crate) fn clear(&self) -> usize {
-        std::mem::take(&mut self.lock().list).len()
+    pub(crate) fn clear(&self, registry: &Registry) -> usize {
+        let (count, until) = {
+            let mut kept = self.lock();
+            let newest = kept.list.back().map(|alert| alert.at);
+            // Another hub's clock may be ahead of this one's.
+            let until = newest.map_or_else(Timestamp::now, |newest| newest.max(Timestamp::now()));
+            (kept.dismiss(until), until)
+        };
+        registry.emit(Event::AlertsCleared { until });
+        count
+    }
+
+    /// Another hub on the same storage forgot all until then.
+    pub(crate) fn dismissed(&self, until: Timestamp) {
+        self.lock().dismiss(until);
     }
 
     /// Raises an alert for whatever reason.
@@ -77,10 +130,36 @@ impl Alerts {
         alert
     }
 
-    /// Keeps an alert that another hub on the same storage raised, under a number of this one.
+    /// Keeps an alert that another hub on the same storage raised, under a number of this one. A
+    /// cause that is there in both is told by one of them.
     pub(crate) fn of_another(&self, alert: &Alert) {
-        let Alert { id: _, level, title, message, server, at: _ } = alert.clone();
-        self.lock().add(server, Words { level, title, message });
+        let mut kept = self.lock();
+        if kept.has(alert) {
+            return;
+        }
+        if let Some(cause) = Cause::of(alert) {
+            let about = (alert.server.clone(), cause);
+            if kept.known.get(&about).is_some_and(|known| known.open && known.told) {
+                return;
+            }
+            kept.elsewhere.retain(|_, told| told.elapsed() < SPOKEN_FOR);
+            let limit = Timestamp::now().checked_sub(SPOKEN_FOR);
+            if limit.is_ok_and(|limit| alert.at > limit) {
+                kept.elsewhere.insert(about, Instant::now());
+            }
+        }
+        if alert.title == RECOVERED {
+            for cause in [Cause::Unreachable, Cause::SignIn] {
+                let about = (alert.server.clone(), cause);
+                // What lasts here is told by this hub from now on.
+                if kept.elsewhere.remove(&about).is_some()
+                    && kept.known.get(&about).is_some_and(|known| !known.told)
+                {
+                    kept.known.remove(&about);
+                }
+            }
+        }
+        kept.take_over(alert);
     }
 
     /// Raises an alert, unless its cause is known already.
@@ -93,6 +172,12 @@ impl Alerts {
                 && (known.open || now.duration_since(known.raised) < QUIET)
             {
                 known.open = true;
+                return;
+            }
+            if let Some(&raised) = kept.elsewhere.get(&about)
+                && raised.elapsed() < SPOKEN_FOR
+            {
+                kept.known.insert(about, Known { open: true, told: false, raised });
                 return;
             }
             kept.known.insert(about, Known { open: true, told: true, raised: now });
@@ -128,7 +213,7 @@ impl Alerts {
             // A module beside the servers is no fault; a broken entry is.
             let entry = finding.path.extension().is_some_and(|extension| extension == "json");
             let level = if entry { AlertLevel::Warning } else { AlertLevel::Info };
-            let words = Words { level, title: "no server".to_owned(), message: said(finding) };
+            let words = Words { level, title: NO_SERVER.to_owned(), message: said(finding) };
             self.begin(registry, None, cause(finding), words);
         }
         // Files come and go; what is long over and not told again needs no memory.
@@ -142,7 +227,9 @@ impl Alerts {
 
     /// A server is gone, and with it all that was wrong with it.
     fn forget(&self, server: &ServerKey) {
-        self.lock().known.retain(|(about, _), _| about.as_ref() != Some(server));
+        let mut kept = self.lock();
+        kept.known.retain(|(about, _), _| about.as_ref() != Some(server));
+        kept.elsewhere.retain(|(about, _), _| about.as_ref() != Some(server));
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -167,7 +254,7 @@ impl Alerts {
                 Ok(Event::StatusChanged { server, .. } | Event::ServerChanged { server }) => {
                     self.look(&registry, &server);
                 }
-                Ok(Event::ServerRemoved { server }) => self.forget(&server),
+                Ok(Event::ServerRemoved { server, .. }) => self.forget(&server),
                 Ok(_) => {}
                 // It fell behind: look at all once.
                 Err(RecvError::Lagged(_)) => everything(&self),
@@ -183,7 +270,7 @@ impl Alerts {
             self.end(Some(server), Cause::Drift);
         } else {
             let message = format!("{} differences between its source and what it serves", entry.drift.len());
-            let words = Words { level: AlertLevel::Warning, title: "drift".to_owned(), message };
+            let words = Words { level: AlertLevel::Warning, title: DRIFT.to_owned(), message };
             self.begin(registry, Some(server.clone()), Cause::Drift, words);
         }
         let Some(status) = registry.status(server) else { return };
@@ -192,17 +279,19 @@ impl Alerts {
             // It said so itself, with more to do about it.
             ServerState::Unreachable | ServerState::Reconnecting if self.is_open(server, Cause::SignIn) => {}
             ServerState::Unreachable => {
-                let words = Words {
-                    level: AlertLevel::Error,
-                    title: "server unreachable".to_owned(),
-                    message: reason,
-                };
+                let words =
+                    Words { level: AlertLevel::Error, title: UNREACHABLE.to_owned(), message: reason };
                 self.begin(registry, Some(server.clone()), Cause::Unreachable, words);
             }
             ServerState::Reconnecting if status.next_retry.is_some() => {
                 let message = format!("{} failures in a row: {reason}", status.failures);
-                let words =
-                    Words { level: AlertLevel::Warning, title: "server reconnecting".to_owned(), message };
+                let words = Words { level: AlertLevel::Warning, title: RECONNECTING.to_owned(), message };
+                self.begin(registry, Some(server.clone()), Cause::Unreachable, words);
+            }
+            // Awake, and its breaker is open.
+            ServerState::Warning if status.next_retry.is_some() => {
+                let message = format!("{} in a row: {reason}", status.failures);
+                let words = Words { level: AlertLevel::Error, title: FAILING.to_owned(), message };
                 self.begin(registry, Some(server.clone()), Cause::Unreachable, words);
             }
             ServerState::Healthy => {
@@ -210,8 +299,7 @@ impl Alerts {
                 let signed_out = self.end(Some(server), Cause::SignIn);
                 if down || signed_out {
                     let message = "it answers again".to_owned();
-                    let words =
-                        Words { level: AlertLevel::Info, title: "server recovered".to_owned(), message };
+                    let words = Words { level: AlertLevel::Info, title: RECOVERED.to_owned(), message };
                     self.raise(registry, Some(server.clone()), words);
                 }
             }
@@ -227,14 +315,45 @@ impl Alerts {
 
 impl Kept {
     fn add(&mut self, server: Option<ServerKey>, words: Words) -> Arc<Alert> {
-        self.last += 1;
         let Words { level, title, message } = words;
-        let alert = Arc::new(Alert { id: self.last, level, title, message, server, at: Timestamp::now() });
-        if self.list.len() == KEPT {
+        // The clock of the hub where they were dismissed may be ahead of this one's.
+        let at = self.dismissed.map_or_else(Timestamp::now, |until| Timestamp::now().max(until + TICK));
+        self.keep(Alert { id: 0, level, title, message, server, at })
+    }
+
+    /// Keeps an alert under a number of this hub.
+    fn keep(&mut self, alert: Alert) -> Arc<Alert> {
+        self.last += 1;
+        let alert = Arc::new(Alert { id: self.last, ..alert });
+        let place = self.list.partition_point(|known| known.at <= alert.at);
+        self.list.insert(place, alert.clone());
+        if self.list.len() > KEPT {
             self.list.pop_front();
         }
-        self.list.push_back(alert.clone());
         alert
+    }
+
+    /// Whether an alert of another hub is known here.
+    fn has(&self, alert: &Alert) -> bool {
+        self.list.iter().any(|known| Alert { id: alert.id, ..(**known).clone() } == *alert)
+    }
+
+    /// Keeps another hub's alert, unless it was dismissed.
+    fn take_over(&mut self, alert: &Alert) {
+        let is_dismissed = self.dismissed.is_some_and(|until| alert.at <= until);
+        let is_too_old =
+            self.list.len() == KEPT && self.list.front().is_some_and(|first| alert.at < first.at);
+        if !is_dismissed && !is_too_old {
+            self.keep(alert.clone());
+        }
+    }
+
+    /// Forgets all until a moment and says how many there were.
+    fn dismiss(&mut self, until: Timestamp) -> usize {
+        self.dismissed = self.dismissed.max(Some(until));
+        let before = self.list.len();
+        self.list.retain(|alert| alert.at > until);
+        before - self.list.len()
     }
 }
 
@@ -259,5 +378,64 @@ mod tests {
             recovered += usize::from(alerts.end(Some(&server), Cause::Unreachable));
         }
         assert_eq!((alerts.list().len(), recovered), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn in_whatever_order_hubs_hear_of_alerts_they_come_to_have_the_same() {
+        let registry = Registry::open(Arc::new(Memory::default())).await.unwrap();
+        let raise = |alerts: &Alerts, title: &str| alerts.raise(&registry, None, words(title));
+        let titles = |alerts: &Alerts| alerts.list().into_iter().map(|alert| alert.title).collect::<Vec<_>>();
+        let (one, other) = (Alerts::default(), Alerts::default());
+        let (first, second) = (raise(&one, "first"), raise(&other, "second"));
+        one.of_another(&second);
+        one.of_another(&second);
+        assert_eq!((titles(&one), one.clear(&registry)), (vec!["first".to_owned(), "second".to_owned()], 2));
+        let third = raise(&one, "third");
+        // The word of the dismissal comes last but one, that of what was dismissed last.
+        other.of_another(&third);
+        other.dismissed(one.all().0.unwrap());
+        other.of_another(&first);
+        assert_eq!((titles(&one), titles(&other)), (vec!["third".to_owned()], vec!["third".to_owned()]));
+        assert!(raise(&other, "fourth").at > third.at);
+    }
+
+    fn words(title: &str) -> Words {
+        Words { level: AlertLevel::Error, title: title.to_owned(), message: String::new() }
+    }
+
+    #[tokio::test]
+    async fn of_two_hubs_one_tells_of_a_cause_and_of_its_end() {
+        let registry = Registry::open(Arc::new(Memory::default())).await.unwrap();
+        let (one, two) = (Alerts::default(), Alerts::default());
+        let server = ServerKey::store("calc".parse().unwrap());
+        let begin = |alerts: &Alerts| {
+            alerts.begin(&registry, Some(server.clone()), Cause::Unreachable, words(UNREACHABLE));
+        };
+        begin(&one);
+        two.of_another(&one.list()[0]);
+        begin(&two);
+        assert_eq!((one.list().len(), two.list().len()), (1, 1));
+        assert!(!two.end(Some(&server), Cause::Unreachable), "the one that told of it tells of its end");
+        assert!(one.end(Some(&server), Cause::Unreachable));
+
+        // It lasts in the second one: that is told once the first one says that it is over there.
+        begin(&two);
+        two.of_another(&one.raise(&registry, Some(server.clone()), words(RECOVERED)));
+        begin(&two);
+        let titles: Vec<String> = two.list().into_iter().map(|alert| alert.title).collect();
+        assert_eq!(titles, [UNREACHABLE, RECOVERED, UNREACHABLE]);
+    }
+
+    #[tokio::test]
+    async fn two_hubs_that_tell_of_a_cause_at_once_keep_one_alert_each() {
+        let registry = Registry::open(Arc::new(Memory::default())).await.unwrap();
+        let (one, two) = (Alerts::default(), Alerts::default());
+        for alerts in [&one, &two] {
+            alerts.begin(&registry, None, Cause::Config("a.py: nothing".to_owned()), words(NO_SERVER));
+        }
+        let message = "a.py: nothing".to_owned();
+        one.of_another(&Alert { message: message.clone(), ..two.list()[0].clone() });
+        two.of_another(&Alert { message, ..one.list()[0].clone() });
+        assert_eq!((one.list().len(), two.list().len()), (1, 1));
     }
 }

@@ -16,6 +16,8 @@ use crate::finding::Finding;
 pub(crate) struct Configured {
     pub(crate) servers: BTreeMap<ServerKey, ConfiguredServer>,
     pub(crate) findings: Vec<Finding>,
+    /// Whether the storage was away, so that it is older than what is stored.
+    pub(crate) is_unread: bool,
 }
 
 /// One usable entry.
@@ -40,11 +42,13 @@ impl Configured {
                 Self {
                     servers: servers.collect(),
                     findings: file.problems().iter().map(|problem| finding(problem.to_string())).collect(),
+                    is_unread: false,
                 }
             }
             Err(error) => {
                 let problem = format!("{}; its servers stay as they were", chain(&error));
-                Self { servers: before.servers.clone(), findings: vec![finding(problem)] }
+                let is_unread = matches!(error, SourceError::Storage(_));
+                Self { servers: before.servers.clone(), findings: vec![finding(problem)], is_unread }
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The one task that knows all sources of servers and writes the registry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dormouse_registry::{ApplyError, Catalog};
-use dormouse_storage::{ConfigSource, FromOthers, Storage, StorageError, Table, Write};
-use dormouse_types::{AgentId, Event, Scope, ServerKey, ToolKey, ToolSettings};
+use dormouse_storage::{ConfigSource, FromOthers, Storage, StorageError, Table};
+use dormouse_types::{AgentId, Scope, ServerKey, ToolKey, ToolSettings};
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -20,16 +20,14 @@ use crate::engine::Learned;
 use crate::error::{OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
 use crate::folders::{Folders, QUIET, Scripts};
+use crate::learning::{Unkept, live};
 use crate::reconcile::{Live, Sources};
-use crate::replicas::{Replicas, heard_events};
+use crate::replicas::Replicas;
 use crate::roster::Roster;
 use crate::said::{Said, ShareError};
 use crate::settings::Settings;
 use crate::tuning::take_up_supervision;
 use crate::welcome::Contacts;
-
-/// How many versions are remembered that no server has now: a script may be as it was again.
-const FORMER: usize = 1_000;
 
 /// How soon it is tried again to read what other hubs wrote.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -78,11 +76,15 @@ pub(crate) struct Inventory {
     pub(crate) registrations: BTreeMap<ServerKey, PathBuf>,
     configured: Configured,
     pub(crate) said: Said,
-    live: Live,
+    pub(crate) live: Live,
+    /// What servers said of themselves and is not kept yet, by version.
+    pub(crate) unkept: BTreeMap<String, Unkept>,
     /// The other hubs, where the storage is shared.
     pub(crate) replicas: Option<Replicas>,
     heard: Heard,
     unread: Option<Unread>,
+    /// Whether the registry could not be brought up to what is known here.
+    is_behind: bool,
     findings: Arc<Mutex<Vec<Finding>>>,
     /// The first contacts under way.
     pub(crate) contacts: watch::Sender<Contacts>,
@@ -140,9 +142,11 @@ impl Inventory {
             configured: Configured::default(),
             said,
             live: Live::default(),
+            unkept: BTreeMap::new(),
             replicas,
             heard,
             unread: None,
+            is_behind: false,
             findings,
             contacts,
         };
@@ -168,6 +172,7 @@ impl Inventory {
             let engine = self.roster.engine();
             let telling = replicas.tell(engine.registry.events(), ending.clone());
             engine.tasks.spawn(telling);
+            self.ask_for_alerts().await;
         }
         loop {
             tokio::select! {
@@ -181,7 +186,12 @@ impl Inventory {
                 }
                 Some(order) = orders.recv() => self.obey(order).await,
                 news = heard(&mut others) => self.follow(news).await,
-                () = changed(&mut source) => self.reread().await,
+                () = changed(&mut source) => {
+                    self.reread().await;
+                    if self.configured.is_unread {
+                        self.read_again(vec![Table::Documents]);
+                    }
+                }
                 () = due_again(self.unread.as_ref()) => self.follow(FromOthers::Written(Vec::new())).await,
                 () = due(self.replicas.as_ref()) => self.show_scripts().await,
                 Ok(()) = changes.changed() => {
@@ -263,13 +273,14 @@ impl Inventory {
     /// Takes up what other hubs on the same storage wrote and told.
     async fn follow(&mut self, news: FromOthers) {
         let mut written = match news {
-            FromOthers::Told(told) => return self.hear(told),
+            FromOthers::Told(told) => return self.hear(told).await,
             FromOthers::Written(tables) => tables,
             FromOthers::Missed => {
                 // Not all of it may have been stored while the storage was away.
                 self.show_scripts().await;
                 self.configured =
                     Configured::load(&*self.source, self.settings.timing, &self.configured).await;
+                self.ask_for_alerts().await;
                 Table::ALL.to_vec()
             }
         };
@@ -282,22 +293,16 @@ impl Inventory {
             } else {
                 warn!(%error, "what other hubs changed cannot be read; it is tried again");
             }
-            written.sort();
-            written.dedup();
-            self.unread = Some(Unread { tables: written, again_at: Instant::now() + AGAIN });
+            self.read_again(written);
         }
     }
 
-    fn hear(&self, told: Value) {
-        let engine = self.roster.engine();
-        for event in heard_events(told) {
-            if let Event::Elsewhere { event, .. } = &event
-                && let Event::Alert { alert } = &**event
-            {
-                engine.alerts.of_another(alert);
-            }
-            engine.registry.emit(event);
-        }
+    /// Reads tables soon that could not be read now.
+    pub(crate) fn read_again(&mut self, mut tables: Vec<Table>) {
+        tables.extend(self.unread.take().into_iter().flat_map(|unread| unread.tables));
+        tables.sort();
+        tables.dedup();
+        self.unread = Some(Unread { tables, again_at: Instant::now() + AGAIN });
     }
 
     async fn take_up(&mut self, written: &[Table]) -> Result<(), StorageError> {
@@ -305,7 +310,7 @@ impl Inventory {
             self.registrations = registrations(&*self.storage).await?;
         }
         if written.contains(&Table::LiveFeatures) {
-            self.live = live(self.storage.clone()).await?;
+            self.read_live().await?;
         }
         if written.contains(&Table::Assignments) || written.contains(&Table::ToolSettings) {
             let said = Said::load(&*self.storage).await?;
@@ -332,8 +337,16 @@ impl Inventory {
             replicas.take_up().await?;
         }
         const OURS: [Table; 3] = [Table::Registrations, Table::LiveFeatures, Table::Scripts];
-        if written.iter().any(|table| OURS.contains(table)) {
+        // What is configured is told of by its own source; this is left where that could not be read.
+        let configured = written.contains(&Table::Documents) && self.configured.is_unread;
+        if configured {
+            self.configured = Configured::load(&*self.source, self.settings.timing, &self.configured).await;
+        }
+        if configured || self.is_behind || written.iter().any(|table| OURS.contains(table)) {
             self.reconcile().await;
+        }
+        if self.configured.is_unread {
+            self.read_again(vec![Table::Documents]);
         }
         Ok(())
     }
@@ -372,9 +385,16 @@ impl Inventory {
         }
         let about: Vec<ServerKey> = changes.iter().map(|change| change.key().clone()).collect();
         info!(servers = about.len(), "servers changed");
-        if let Err(error) = registry.apply(changes).await {
-            return warn!(%error, "the servers that changed could not be taken up");
+        let applied = registry.apply(changes).await;
+        self.is_behind = applied.is_err();
+        if let Err(error) = applied {
+            warn!(%error, "the servers that changed could not be taken up");
+            if self.storage.is_shared() {
+                self.read_again(Vec::new());
+            }
+            return;
         }
+        let registry = &self.roster.engine().registry;
         let catalog = registry.snapshot();
         for key in about {
             let entry = catalog.get(&key).cloned();
@@ -385,50 +405,6 @@ impl Inventory {
         }
         self.show_scripts().await;
     }
-
-    /// Takes what running servers said of themselves as the truth about their versions.
-    async fn learn(&mut self, batch: Vec<Learned>) {
-        let mut writes = Vec::new();
-        for Learned { key, version, features } in batch {
-            if self.live.get(&version).is_some_and(|known| **known == *features) {
-                continue;
-            }
-            match serde_json::to_value(&*features) {
-                Ok(value) => {
-                    writes.push(Write::Put { table: Table::LiveFeatures, key: version.clone(), value });
-                }
-                Err(error) => warn!(server = %key, %error, "its lists cannot be kept"),
-            }
-            self.live.insert(version, features);
-        }
-        if writes.is_empty() {
-            return;
-        }
-        // Kept for the next start; this one goes on without.
-        if let Err(error) = self.storage.write(writes).await {
-            warn!(%error, "what servers said of themselves could not be kept");
-        }
-        self.reconcile().await;
-        self.forget_former().await;
-    }
-
-    /// Every change of a script or an entry is a version of its own: forgets what no server has
-    /// any more, once that is much. It is learnt anew if it comes back.
-    async fn forget_former(&mut self) {
-        let catalog = self.roster.engine().registry.snapshot();
-        if self.live.len() <= catalog.server_count(&Scope::Store) + FORMER {
-            return;
-        }
-        let current: BTreeSet<&str> =
-            catalog.servers(&Scope::Store).map(|entry| entry.content_hash.as_str()).collect();
-        let former = self.live.keys().filter(|version| !current.contains(version.as_str()));
-        let forget = |key: &String| Write::Delete { table: Table::LiveFeatures, key: key.clone() };
-        let writes: Vec<Write> = former.map(forget).collect();
-        if let Err(error) = self.storage.write(writes).await {
-            return warn!(%error, "what earlier versions of servers offered could not be forgotten");
-        }
-        self.live.retain(|version, _| current.contains(version.as_str()));
-    }
 }
 
 async fn registrations(storage: &dyn Storage) -> Result<BTreeMap<ServerKey, PathBuf>, StorageError> {
@@ -438,16 +414,6 @@ async fn registrations(storage: &dyn Storage) -> Result<BTreeMap<ServerKey, Path
         Some((key, PathBuf::from(value.get("path")?.as_str()?)))
     });
     Ok(read.collect())
-}
-
-async fn live(storage: Arc<dyn Storage>) -> Result<Live, StorageError> {
-    let stored = storage.all(Table::LiveFeatures).await?;
-    let read = move || {
-        let read = |(version, value)| Some((version, Arc::new(serde_json::from_value(value).ok()?)));
-        stored.into_iter().filter_map(read).collect()
-    };
-    // Thousands of schemas keep a thread busy for a while.
-    Ok(tokio::task::spawn_blocking(read).await.expect("reading JSON does not panic"))
 }
 
 /// The next word from other hubs; never, where there are none.

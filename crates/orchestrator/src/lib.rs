@@ -18,14 +18,17 @@ mod alerts;
 mod ask;
 mod call;
 mod configured;
+mod duty;
 mod edit;
 mod engine;
 mod error;
 mod finding;
 mod folders;
+mod hearsay;
 mod held;
 mod instance;
 mod inventory;
+mod learning;
 mod lease;
 mod limits;
 mod measure;
@@ -44,6 +47,7 @@ mod sign_in;
 mod starter;
 mod supervision;
 mod tuning;
+mod unasked;
 mod welcome;
 mod wishes;
 
@@ -54,7 +58,7 @@ pub use dormouse_protocol::Noise;
 pub use edit::{Edit, EditError, EditKind, Reset};
 pub use error::{
     CallError, CheckError, LeaseError, OpenError, RefreshError, RegisterError, RemoveError, StartFault,
-    WantError,
+    WantError, WithoutOutput,
 };
 pub use finding::Finding;
 pub use held::Held;
@@ -67,4 +71,5 @@ pub use settings::{Overrides, Settings};
 pub use sign_in::{SignIn, SignInFault, SignInState, SignInsKept};
 pub use supervision::Check;
 pub use tuning::TuneError;
+pub use unasked::Unasked;
 pub use welcome::Contacts;

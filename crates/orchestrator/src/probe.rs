@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::duty::Turn;
 use crate::instance::{Instance, random};
 use crate::share::Hold;
 
@@ -25,7 +26,8 @@ const TO_END: Duration = Duration::from_secs(1);
 impl Instance {
     /// Until the process is gone, which the caller sees.
     pub(crate) async fn watch_over(self: &Arc<Self>, hold: &Hold) -> Infallible {
-        tokio::join!(self.probes(hold.connection()), self.lists(hold)).0
+        let connection = hold.connection();
+        tokio::join!(self.probes(connection), self.lists(hold), self.overhear(connection)).0
     }
 
     async fn probes(self: &Arc<Self>, connection: &Connection) -> Infallible {
@@ -77,8 +79,9 @@ impl Instance {
         loop {
             tokio::select! {
                 () = pause(&mut supervision, &mut calm, |now, _| now.refresh) => {
-                    if !self.ours_to_list().await {
-                        continue;
+                    match self.turn_to_list().await {
+                        Turn::Ours(led) => self.asked_under(led),
+                        Turn::Theirs => continue,
                     }
                 }
                 Ok(()) = announced.changed() => {}
@@ -87,22 +90,22 @@ impl Instance {
             if let Err(error) = self.list_anew(connection).await {
                 warn!(server = %self.key(), %error, "its lists cannot be read anew");
             }
+            self.asked_under(None);
             tokio::time::sleep(BETWEEN_LISTS).await;
         }
     }
 
     /// Whether this hub is the one that lists it anew, of several that have the same version of it.
-    async fn ours_to_list(&self) -> bool {
-        let storage = &self.engine().storage;
+    async fn turn_to_list(&self) -> Turn {
         let refresh = self.engine().supervision.borrow().refresh;
         let duty = format!("list {}", self.version());
         // Longer than the pace with its jitter: who has the right renews it in time.
-        !storage.is_shared() || !matches!(storage.lead(&duty, refresh * 5 / 4).await, Ok(None))
+        Turn::take(&*self.engine().storage, duty, refresh * 5 / 4).await
     }
 
     /// Lists anew and takes it up.
     pub(crate) async fn list_anew(&self, connection: &Connection) -> Result<Arc<Features>, CallError> {
-        let features = connection.refresh(self.config().timing.start).await?;
+        let features = connection.refresh(self.timing().start).await?;
         self.said(features.clone());
         Ok(features)
     }

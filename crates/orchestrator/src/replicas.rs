@@ -255,7 +255,13 @@ impl Record {
 
 /// Whether an event is news for another hub. Changes of servers each hub finds out by itself.
 fn is_news(event: &Event) -> bool {
-    !matches!(event, Event::ServerChanged { .. } | Event::ServerRemoved { .. } | Event::Elsewhere { .. })
+    !matches!(
+        event,
+        Event::ServerChanged { .. }
+            | Event::ServerRemoved { .. }
+            | Event::ServerUnassigned { .. }
+            | Event::Elsewhere { .. }
+    )
 }
 
 /// What another hub told.

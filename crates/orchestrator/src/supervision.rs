@@ -130,7 +130,7 @@ impl Orchestrator {
 
     /// Forgets all alerts and says how many there were.
     pub fn clear_alerts(&self) -> usize {
-        self.engine().alerts.clear()
+        self.engine().alerts.clear(self.registry())
     }
 
     pub(crate) fn known_entry(&self, server: &ServerKey) -> Option<Arc<Entry>> {

@@ -12,6 +12,7 @@ use dormouse_types::{
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::duty::Turn;
 use crate::inventory::Inventory;
 use crate::remotes::{NOT_BUILT, Remotes};
 
@@ -105,9 +106,19 @@ impl Inventory {
                 if wake {
                     // Every hub has one of those that always run, and hears it from there.
                     first_contact(registry, entry, instance.phases()).await;
-                } else if ours_to_contact(&*storage, &registry, &entry).await {
+                } else if let Turn::Ours(led) = turn_to_contact(&*storage, &registry, &entry).await {
+                    instance.asked_under(led.clone());
                     instance.feed(Step::Wake);
-                    first_contact(registry, entry, instance.phases()).await;
+                    let contact = first_contact(registry, entry, instance.phases());
+                    match &led {
+                        // It may take longer than the lease.
+                        Some(led) => tokio::select! {
+                            () = contact => {}
+                            never = led.hold(&*storage, CONTACT) => match never {},
+                        },
+                        None => contact.await,
+                    }
+                    instance.asked_under(None);
                 }
             };
             let ending = self.roster.engine().ending.clone();
@@ -149,24 +160,22 @@ impl Inventory {
 }
 
 /// Whether this hub is to contact a server for the first time. Of several hubs one does, and the
-/// others take up what it was told; `false` once that happened.
-async fn ours_to_contact(storage: &dyn Storage, registry: &Registry, entry: &Entry) -> bool {
+/// others take up what it was told; it is not ours any more once that happened.
+async fn turn_to_contact(storage: &dyn Storage, registry: &Registry, entry: &Entry) -> Turn {
     if !storage.is_shared() {
-        return true;
+        return Turn::Ours(None);
     }
-    let duty = format!("contact {}", entry.content_hash);
     let mut version = registry.version();
     while is_unknown(registry, entry) {
-        match storage.lead(&duty, CONTACT).await {
-            // Each contacts it by itself rather than none.
-            Ok(Some(_)) | Err(_) => return true,
-            Ok(None) => {
-                // Until it is known, or the one who has the right may be gone.
-                let _ = tokio::time::timeout(CONTACT / 6, version.changed()).await;
-            }
+        let duty = format!("contact {}", entry.content_hash);
+        let turn = Turn::take(storage, duty, CONTACT).await;
+        if turn != Turn::Theirs {
+            return turn;
         }
+        // Until it is known, or the one who has the right may be gone.
+        let _ = tokio::time::timeout(CONTACT / 6, version.changed()).await;
     }
-    false
+    Turn::Theirs
 }
 
 /// Whether nobody knows yet what this version of a server offers.

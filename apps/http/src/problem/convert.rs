@@ -116,7 +116,8 @@ fn stderr(fault: &StartFault) -> Vec<String> {
         StartFault::Needs(_)
         | StartFault::Environment(_)
         | StartFault::Variable(_)
-        | StartFault::SignIn { .. } => Vec::new(),
+        | StartFault::SignIn { .. }
+        | StartFault::Told(_) => Vec::new(),
     }
 }
 
@@ -131,7 +132,8 @@ impl From<LeaseError> for Problem {
                     StartFault::Needs(_)
                     | StartFault::Environment(_)
                     | StartFault::Variable(_)
-                    | StartFault::Start(_) => Code::StartFailed,
+                    | StartFault::Start(_)
+                    | StartFault::Told(_) => Code::StartFailed,
                 };
                 Self::new(code, format!("{detail}: {}", source.chain())).with_list("stderr", stderr(&source))
             }
@@ -160,7 +162,7 @@ impl From<StorageError> for Problem {
         let code = match error {
             StorageError::Full(_) => Code::StorageFull,
             StorageError::Engine { .. } | StorageError::Damaged { .. } => Code::StorageFailed,
-            StorageError::Conflict { .. } => Code::ChangedMeanwhile,
+            StorageError::Conflict { .. } | StorageError::Fenced { .. } => Code::ChangedMeanwhile,
             StorageError::Unreachable { .. } => Code::StorageUnreachable,
             StorageError::Refused { .. } => Code::StorageFailed,
             StorageError::Closed => Code::Ending,
@@ -210,7 +212,7 @@ impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::UnknownServer(error) => error.into(),
-            ChangeError::NotYours { .. } => Self::new(Code::NotYours, error),
+            ChangeError::NotYours { .. } | ChangeError::OthersToo { .. } => Self::new(Code::NotYours, error),
             ChangeError::Edit(error) => error.into(),
             ChangeError::Remove(error) => error.into(),
             ChangeError::Share(error) => error.into(),
@@ -332,7 +334,7 @@ impl From<ReadError> for Problem {
             }
             ReadError::UnknownServer(error) => error.into(),
             ReadError::Ask(AskError::Lease(error)) => error.into(),
-            ReadError::Ask(AskError::Wire { .. }) => Self::new(Code::ServerRefused, detail),
+            ReadError::Ask(AskError::Wire { source, .. }) => on_the_wire(source, detail),
         }
     }
 }
@@ -420,7 +422,7 @@ mod tests {
             RunError::from(LeaseError::UnknownServer { server: server() }),
             LeaseError::Start { server: server(), source: Arc::new(StartFault::Variable("KEY".into())) }
                 .into(),
-            LeaseError::Open { server: server(), failures: 5, reason: "it ended".into() }.into(),
+            LeaseError::Open { server: server(), failures: 5, reason: "it ended".into(), said: None }.into(),
             LeaseError::Stopped { server: server() }.into(),
             LeaseError::Ending.into(),
             LeaseError::Late { server: server(), deadline: after }.into(),

@@ -2,9 +2,10 @@
 //!
 //! The life decides; this module performs. A step and its bookkeeping happen under one short
 //! lock (`cell`); everything that waits (`waits`, `timers`), sends or spawns (`process`) happens
-//! after it.
+//! after it. `passage` is how calls go in, and what they say of the server.
 
 mod cell;
+mod passage;
 mod process;
 mod timers;
 mod waits;
@@ -19,11 +20,13 @@ use dormouse_types::{
 };
 use tokio::sync::watch;
 
-use self::cell::Cell;
+use self::cell::{Cell, Why};
+use crate::duty::Led;
 use crate::engine::{Engine, Learned};
 use crate::limits::Gate;
 use crate::wishes::Wish;
 
+pub(crate) use self::passage::Passage;
 pub(crate) use self::timers::random;
 
 /// One version of one server.
@@ -36,6 +39,8 @@ pub(crate) struct Instance {
     gate: Gate,
     /// Whether it ever said what it offers, in this version.
     contacted: AtomicBool,
+    /// The duty under which it is asked what it offers, until it said so.
+    led: Mutex<Option<Led>>,
     /// Whether it shows `warning`, for the pace of its probes.
     unwell: watch::Sender<bool>,
     cell: Mutex<Cell>,
@@ -68,6 +73,7 @@ impl Instance {
             config,
             engine,
             contacted: AtomicBool::new(contacted),
+            led: Mutex::default(),
             unwell: watch::Sender::new(false),
             cell: Mutex::new(cell),
             phase,
@@ -81,7 +87,7 @@ impl Instance {
     }
 
     /// The deadlines now: a server's own, else those of the space, which may change at any time.
-    fn timing(&self) -> Timing {
+    pub(crate) fn timing(&self) -> Timing {
         let (own, space, now) = (self.config.timing, self.engine.timing, self.engine.supervision.borrow());
         Timing {
             start: if own.start == space.start { now.start } else { own.start },
@@ -118,7 +124,7 @@ impl Instance {
         let effects = {
             let mut cell = self.lock();
             if let Some(Wish { wanted: Wanted::Stopped, reason }) = wish {
-                cell.reason = reason;
+                cell.reason = reason.map(Why::from);
             } else if cell.life.wanted == Wanted::Stopped {
                 cell.reason = None;
             }
@@ -136,11 +142,14 @@ impl Instance {
             }
             let step = match problem {
                 None => {
-                    cell.reason = None;
+                    // That its calls fail is not over by that.
+                    if cell.life.breaker.failed() == 0 {
+                        cell.reason = None;
+                    }
                     Step::ProbeAnswered
                 }
                 Some(problem) => {
-                    cell.reason = Some(problem);
+                    cell.reason = Some(problem.into());
                     Step::ProbeFailed
                 }
             };
@@ -157,7 +166,17 @@ impl Instance {
             key: self.key.clone(),
             version: self.version.clone(),
             features,
+            led: self.led().take(),
         });
+    }
+
+    /// Says under which duty it is asked what it offers next.
+    pub(crate) fn asked_under(&self, led: Option<Led>) {
+        *self.led() = led;
+    }
+
+    fn led(&self) -> std::sync::MutexGuard<'_, Option<Led>> {
+        self.led.lock().expect("nothing panics while it holds the duty")
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
@@ -205,14 +224,14 @@ impl Instance {
         self.feed(Step::Detach);
     }
 
-    pub(crate) fn give_back(self: &Arc<Self>, generation: u64, served: bool) {
+    pub(crate) fn give_back(self: &Arc<Self>, generation: u64) {
         let effects = {
             let mut cell = self.lock();
             // A lease on a process that is gone: its leases went with it.
             if cell.generation != generation || cell.hold.is_none() {
                 return;
             }
-            self.take(&mut cell, Step::LeaseReturned { served })
+            self.take(&mut cell, Step::LeaseReturned)
         };
         self.perform(effects);
     }
