@@ -1,8 +1,10 @@
 //! What agents, lists, memory and replicas cost. `cargo xtask bench store`
 //!
-//! `agents`: 100 agents with 10 servers of 10 tools each, on each storage. `mcpstore`: the work
-//! that MCPStore's own figures were measured on. `idle`: 30 connected servers. `memory`: 100,000
-//! calls. `replicas`: a change at one hub until another one on the same Redis lists it.
+//! `agents`: 100 agents with 10 servers of 10 tools each, on each storage: lists, restart, memory.
+//! `mcpstore`: the work that MCPStore's own figures were measured on: list, warm call, calls a
+//! second, idle CPU, memory a call. `idle`: 30 connected servers. `memory`: 100,000 calls.
+//! `replicas`: a change at one hub until another one on the same Redis shows it: a server, a tool's
+//! settings, a message of a conversation, the news of a call.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -10,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dormouse::{Config, Hub, Scope};
+use dormouse::{Config, ConversationKey, Hub, Message, Role, Scope, Timestamp, ToolSettings};
 use dormouse_testing::RedisServer;
-use dormouse_tests::gauge::{cpu, open_files, quantile, rss_kib};
+use dormouse_tests::gauge::{cpu, open_files, peak_kib, quantile, rss_kib};
 use dormouse_tests::{TestSpace, call, serve, until};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
@@ -21,13 +23,20 @@ const ECHO: &str = env!("CARGO_BIN_EXE_dormouse-echo");
 const AGENTS: usize = 100;
 const SERVERS: usize = 10;
 const TOOLS: usize = 10;
+const STORAGES: [&str; 3] = ["memory", "embedded", "redis"];
 
 #[tokio::main]
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
+    for storage in STORAGES {
+        // A process of its own for each, so that its memory is its own.
+        if wanted == [format!("agents-{storage}")] {
+            return agents_on(storage).await;
+        }
+    }
     if wants("agents") {
-        agents().await;
+        agents();
     }
     if wants("mcpstore") {
         mcpstore().await;
@@ -67,66 +76,86 @@ fn of_agents() -> Value {
     json!({ "mcpServers": servers })
 }
 
-async fn agents() {
+fn agents() {
     println!("\n## {AGENTS} agents, each with {SERVERS} servers of {TOOLS} tools");
-    let redis = RedisServer::start();
     println!(
-        "storage    first open     warm open      all listed     list of an agent             GET /agents/a/tools"
+        "storage    first open     warm open      all listed     list of an agent             \
+         GET /agents/a/tools          memory: empty, after the first open, after all, its peak"
     );
-    for storage in ["memory", "embedded", "redis"] {
-        let space = TestSpace::new();
-        space.write("mcp.json", of_agents().to_string());
-        let settings = |config: &mut Config| {
-            config.storage = if storage == "redis" { redis.url() } else { storage.to_owned() };
-        };
-        let all = AGENTS * SERVERS * TOOLS;
-        let count = |hub: &Hub| hub.registry().snapshot().tool_count(&Scope::Store);
-        let began = Instant::now();
-        let mut hub = space.hub(settings).await;
-        while count(&hub) < all {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let first = began.elapsed();
-        let (mut opened, mut listed) = (Duration::ZERO, Duration::ZERO);
-        if storage != "memory" {
-            hub.shutdown().await;
-            drop(hub);
-            let began = Instant::now();
-            hub = space.hub(settings).await;
-            opened = began.elapsed();
-            assert_eq!(count(&hub), all, "a warm open knows all tools");
-            assert_eq!(hub.store().tools().len(), all);
-            listed = began.elapsed();
-        }
-        let mut times = Vec::new();
-        for round in 0..10_000 {
-            let agent = hub.for_agent(&format!("a{}", round % AGENTS)).expect("an agent");
-            let began = Instant::now();
-            let tools = std::hint::black_box(agent.tools());
-            times.push(began.elapsed());
-            assert_eq!(tools.len(), SERVERS * TOOLS);
-        }
-        let base = serve(&hub).await;
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let mut over_http = Vec::new();
-        for round in 0..1_000 {
-            let began = Instant::now();
-            let url = format!("{base}/agents/a{}/tools", round % AGENTS);
-            let answer = client.get(&url).send().await.expect("an answer");
-            answer.bytes().await.expect("a body");
-            over_http.push(began.elapsed());
-        }
-        println!(
-            "{storage:<9} {:>11.0?}  {:>11.0?}  {:>13.0?}     {:<28} {}",
-            first,
-            opened,
-            listed,
-            p50_p99(times),
-            p50_p99(over_http)
-        );
-        hub.shutdown().await;
+    for storage in STORAGES {
+        let exe = std::env::current_exe().expect("this program");
+        let mut part = std::process::Command::new(exe);
+        let ended = part.arg(format!("agents-{storage}")).status().expect("this program starts");
+        assert!(ended.success(), "{storage}: {ended}");
     }
-    println!("(first open: every server is contacted once. memory keeps nothing over a restart)");
+    println!(
+        "(first open: every server is contacted once. The warm open is in the process of the first one. \
+         memory keeps nothing over a restart)"
+    );
+}
+
+async fn agents_on(storage: &str) {
+    let redis = (storage == "redis").then(RedisServer::start);
+    let space = TestSpace::new();
+    let settings = |config: &mut Config| {
+        config.storage = redis.as_ref().map_or_else(|| storage.to_owned(), RedisServer::url);
+    };
+    let empty = {
+        let space = TestSpace::new();
+        let hub = space.hub(|config| config.storage = "memory".to_owned()).await;
+        let empty = rss_kib();
+        hub.shutdown().await;
+        empty
+    };
+    space.write("mcp.json", of_agents().to_string());
+    let all = AGENTS * SERVERS * TOOLS;
+    let count = |hub: &Hub| hub.registry().snapshot().tool_count(&Scope::Store);
+    let began = Instant::now();
+    let mut hub = space.hub(settings).await;
+    while count(&hub) < all {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (first, after_first) = (began.elapsed(), rss_kib());
+    let (mut opened, mut listed) = (Duration::ZERO, Duration::ZERO);
+    if storage != "memory" {
+        hub.shutdown().await;
+        drop(hub);
+        let began = Instant::now();
+        hub = space.hub(settings).await;
+        opened = began.elapsed();
+        assert_eq!(count(&hub), all, "a warm open knows all tools");
+        assert_eq!(hub.store().tools().len(), all);
+        listed = began.elapsed();
+    }
+    let mut times = Vec::new();
+    for round in 0..10_000 {
+        let agent = hub.for_agent(&format!("a{}", round % AGENTS)).expect("an agent");
+        let began = Instant::now();
+        let tools = std::hint::black_box(agent.tools());
+        times.push(began.elapsed());
+        assert_eq!(tools.len(), SERVERS * TOOLS);
+    }
+    let base = serve(&hub).await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let mut over_http = Vec::new();
+    for round in 0..1_000 {
+        let began = Instant::now();
+        let url = format!("{base}/agents/a{}/tools", round % AGENTS);
+        let answer = client.get(&url).send().await.expect("an answer");
+        answer.bytes().await.expect("a body");
+        over_http.push(began.elapsed());
+    }
+    println!(
+        "{storage:<9} {:>11.0?}  {:>11.0?}  {:>13.0?}     {:<28} {:<28} {empty}, {after_first}, {}, {} KiB",
+        first,
+        opened,
+        listed,
+        p50_p99(times),
+        p50_p99(over_http),
+        rss_kib(),
+        peak_kib(),
+    );
+    hub.shutdown().await;
 }
 
 /// A FastMCP echo server as a script, as the figures of MCPStore were measured with.
@@ -230,7 +259,7 @@ async fn memory() {
 }
 
 async fn replicas() {
-    println!("\n## A change at one hub until the other one on the same Redis has it");
+    println!("\n## A change at one hub until the other one on the same Redis shows it (target: 100 ms)");
     let redis = RedisServer::start();
     let (here, there) = (TestSpace::new(), TestSpace::new());
     let settings = |config: &mut Config| {
@@ -267,6 +296,8 @@ async fn replicas() {
     println!("`add` returns: {}", p50_p99(added));
     println!("the other hub lists it, counted from the beginning of `add`: {}", p50_p99(visible));
 
+    settings_and_messages(&one, &other).await;
+
     let mut news = other.events();
     let mut told = Vec::new();
     call(&one, "s0_echo", json!({ "text": "x" })).await.expect("an echo");
@@ -285,4 +316,52 @@ async fn replicas() {
     println!("the other hub tells of a call, counted from its beginning: {}", p50_p99(told));
     one.shutdown().await;
     other.shutdown().await;
+}
+
+/// A tool's settings and a message of a conversation, from one hub to the other.
+async fn settings_and_messages(one: &Hub, other: &Hub) {
+    let (here, there) = (one.for_store(), other.for_store());
+    let mut version = other.registry().version();
+    let (mut returned, mut visible) = (Vec::new(), Vec::new());
+    for n in 0..300 {
+        let description = format!("what it does in round {n}");
+        let settings = ToolSettings { description: Some(description.clone()), ..ToolSettings::default() };
+        let shows = || {
+            let tool = there.tool("s0_echo", None).expect("it is known there");
+            tool.description() == Some(description.as_str())
+        };
+        let began = Instant::now();
+        let change = async {
+            here.set_tool("s0_echo", None, settings).await.expect("it is stored");
+            returned.push(began.elapsed());
+        };
+        let look = async {
+            while !shows() {
+                version.changed().await.expect("the other hub lives");
+            }
+            visible.push(began.elapsed());
+        };
+        tokio::join!(change, look);
+    }
+    println!("a change of a tool's settings returns: {}", p50_p99(returned));
+    println!("the other hub shows it, counted from its beginning: {}", p50_p99(visible));
+
+    let (mut returned, mut visible) = (Vec::new(), Vec::new());
+    for n in 0..300 {
+        let key = ConversationKey { scope: Scope::Store, session: format!("c{n}").parse().expect("an id") };
+        let message = Message { role: Role::User, content: "hello".to_owned(), timestamp: Timestamp::now() };
+        let began = Instant::now();
+        let write = async {
+            one.storage().append(&key, &[message]).await.expect("it is stored");
+            returned.push(began.elapsed());
+        };
+        let look = async {
+            // There is no word of it: whoever wants a conversation reads it.
+            while there.history(&key.session).await.expect("it is read").is_empty() {}
+            visible.push(began.elapsed());
+        };
+        tokio::join!(write, look);
+    }
+    println!("a message of a conversation is stored: {}", p50_p99(returned));
+    println!("the other hub reads it, counted from the beginning of the write: {}", p50_p99(visible));
 }
