@@ -172,7 +172,14 @@ pub struct ServerNote {
     pub method: String,
     /// Its parameters, untouched; `null` when there are none.
     pub params: Value,
+    /// The only context that has used the server since it started. `None`: nobody has, several
+    /// have, or it is not known who did; then nobody can tell whom it may concern.
+    pub scope: Option<Scope>,
 }
+
+/// MCP's levels of log messages (RFC 5424), the most verbose first.
+pub const LOG_LEVELS: [&str; 8] =
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// The way back from a running call to its caller.
 ///
@@ -223,6 +230,23 @@ impl BackChannel for NoBackChannel {
 
     fn wants_progress(&self) -> bool {
         false
+    }
+}
+
+/// The same, of a context that is known: what a server says unasked may then be told to others of
+/// this context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SilentCaller(pub Scope);
+
+impl BackChannel for SilentCaller {
+    fn notify(&self, _event: CallEvent) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    fn scope(&self) -> Option<&Scope> {
+        Some(&self.0)
     }
 }
 

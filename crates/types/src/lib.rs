@@ -24,8 +24,8 @@ mod server;
 mod status;
 
 pub use call::{
-    Arguments, BackChannel, CallEvent, CallResult, NoBackChannel, Outcome, PeerAnswer, PeerRequest, Rounds,
-    ServerNote,
+    Arguments, BackChannel, CallEvent, CallResult, LOG_LEVELS, NoBackChannel, Outcome, PeerAnswer,
+    PeerRequest, Rounds, ServerNote, SilentCaller,
 };
 pub use chain::chain;
 pub use conversation::{Message, Role};

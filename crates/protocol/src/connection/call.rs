@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Connection, Inner, after};
 use crate::error::CallError;
-use crate::wire::{LONGEST_THOUGHT, Request, Ticket};
+use crate::wire::{LONGEST_THOUGHT, Request, Ticket, Wanting};
 
 /// How long a call whose server is gone waits to learn how it ended.
 const TO_LEARN_THE_EXIT: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ impl Connection {
         back: &Arc<dyn BackChannel>,
     ) -> Result<Value, CallError> {
         let mut until = after(deadline);
-        self.inner.level(back, until).await?;
+        let _wanted = self.inner.level(back, until).await?;
         let mut result = object(self.inner.request(method, Some(params), until, Some(back)).await?)?;
         if rounds == Rounds::Passed || !wants_more(&result) {
             return Ok(result);
@@ -143,7 +143,15 @@ impl Inner {
         until: Instant,
         back: Option<&Arc<dyn BackChannel>>,
     ) -> Result<Value, CallError> {
-        self.request_by(Ticket::new(back.cloned()), method, params, until).await
+        let task = match method {
+            "tasks/result" => params.and_then(|params| params.get("taskId")).and_then(Value::as_str),
+            _ => None,
+        };
+        let ticket = match task {
+            Some(task) => Ticket::of_task(back.cloned(), task),
+            None => Ticket::new(back.cloned()),
+        };
+        self.request_by(ticket, method, params, until).await
     }
 
     pub(super) async fn request_by(
@@ -192,35 +200,34 @@ impl Inner {
         CallError::Died { exit: exit.or(self.exit.seen()), stderr: self.tail.lines() }
     }
 
-    /// Tells a server of the older kind which log the caller wants, if it was told otherwise before.
-    async fn level(&self, back: &Arc<dyn BackChannel>, until: Instant) -> Result<(), CallError> {
+    /// Tells a server of the older kind which log is wanted, if it was told otherwise before. What the
+    /// caller wants counts as long as the answer is held.
+    async fn level(
+        &self,
+        back: &Arc<dyn BackChannel>,
+        until: Instant,
+    ) -> Result<Option<Wanting<'_>>, CallError> {
         if !self.wire.logs.load(Ordering::Relaxed) || self.line.is_modern() {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(level) = back.log_level() else { return Ok(()) };
-        let told = {
-            let mut told = self.wire.level.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = told.as_ref() == Some(&level);
-            if !known {
-                *told = Some(level.clone());
-            }
-            known
+        let levels = &self.wire.levels;
+        let Some(wanting) = back.log_level().and_then(|level| levels.want(&level)) else { return Ok(None) };
+        let begun = Instant::now();
+        let Ok(due) = tokio::time::timeout_at(until, levels.due()).await else {
+            let after = until.saturating_duration_since(begun);
+            return Err(CallError::TimedOut { after, sent: false });
         };
-        if told {
-            return Ok(());
-        }
-        let params = Map::from_iter([("level".to_owned(), Value::from(level))]);
+        let Some(telling) = due else { return Ok(Some(wanting)) };
+        let params = Map::from_iter([("level".to_owned(), Value::from(telling.level()))]);
         match self.request("logging/setLevel", Some(&params), until, None).await {
-            // Then its log is as it is.
-            Ok(_) | Err(CallError::Refused { .. } | CallError::Unreadable { .. }) => Ok(()),
-            Err(error) => {
-                *self.wire.level.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                // Nothing of the call itself was sent.
-                Err(match error {
-                    CallError::TimedOut { after, .. } => CallError::TimedOut { after, sent: false },
-                    _ => CallError::NotSent,
-                })
+            // If it refuses, its log is as it is.
+            Ok(_) | Err(CallError::Refused { .. } | CallError::Unreadable { .. }) => {
+                telling.done();
+                Ok(Some(wanting))
             }
+            // Nothing of the call itself was sent.
+            Err(CallError::TimedOut { after, .. }) => Err(CallError::TimedOut { after, sent: false }),
+            Err(_) => Err(CallError::NotSent),
         }
     }
 }
@@ -250,7 +257,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.ticket.end();
-        let still_flying = self.inner.wire.flights.forget(self.id);
+        let still_flying = self.inner.wire.flights.give_up(self.id);
         if self.ticket.withdraw() && still_flying {
             self.inner.line.cancel(self.id);
         }

@@ -9,7 +9,7 @@ use rmcp::model::{CustomRequest, CustomResult, ErrorCode, ErrorData};
 use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
-use crate::wire::{Ticket, Wire};
+use crate::wire::{Ticket, Wire, are_of_one_context};
 
 /// Answers a server's requests: rmcp's handler of one connection.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl ClientHandler for Desk {
     /// belongs. With several callers at once nobody can tell, and a question that reaches the wrong
     /// one may give away what it asks about, or be answered by a stranger: then it is refused. Callers
     /// of one context are no strangers; among them it is likely not of a call whose caller is being
-    /// asked, since servers wait for an answer before they ask on.
+    /// asked, since servers wait for an answer before they ask on. A question of a task names it.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
@@ -34,8 +34,13 @@ impl ClientHandler for Desk {
             Some(ticket) => vec![Arc::clone(ticket)],
             None => {
                 let all = self.wire.flights.callers();
+                let of_task = related(request.params.as_ref()).and_then(|task| waits_for(&all, task));
                 let not_asked: Vec<_> = all.iter().filter(|ticket| !ticket.is_asked()).cloned().collect();
-                if not_asked.len() == 1 && are_of_one_context(&all) { not_asked } else { all }
+                match of_task {
+                    Some(ticket) => vec![ticket],
+                    None if not_asked.len() == 1 && are_of_one_context(&all) => not_asked,
+                    None => no_task(all),
+                }
             }
         };
         let [ticket] = &callers[..] else {
@@ -72,11 +77,23 @@ impl ClientHandler for Desk {
     }
 }
 
-fn are_of_one_context(callers: &[Arc<Ticket>]) -> bool {
-    let mut scopes = callers.iter().map(|ticket| ticket.back().and_then(|back| back.scope()));
-    match scopes.next() {
-        Some(Some(first)) => scopes.all(|scope| scope == Some(first)),
-        _ => false,
+/// The task to which a question belongs, by the server's name for it.
+fn related(params: Option<&Value>) -> Option<&str> {
+    params?.get("_meta")?.get("io.modelcontextprotocol/related-task")?.get("taskId")?.as_str()
+}
+
+/// Who waits for the result of a task.
+fn waits_for(callers: &[Arc<Ticket>], task: &str) -> Option<Arc<Ticket>> {
+    // If several do, they are of one owner, and any of them may be asked.
+    callers.iter().find(|ticket| ticket.task() == Some(task)).cloned()
+}
+
+/// Those of one context without those who wait for tasks, if one is left: what a task asks names it.
+fn no_task(callers: Vec<Arc<Ticket>>) -> Vec<Arc<Ticket>> {
+    let mut calls = callers.iter().filter(|ticket| ticket.task().is_none());
+    match (calls.next(), calls.next()) {
+        (Some(only), None) if are_of_one_context(&callers) => vec![Arc::clone(only)],
+        _ => callers,
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::flights::{Flights, Ticket};
+use super::levels::Levels;
 use super::noise::NoiseLog;
 use crate::error::CallError;
 
@@ -37,9 +38,9 @@ pub(crate) struct Wire {
     pub(crate) subscribed: Mutex<BTreeSet<String>>,
     /// What the server answered to its greeting, member for member.
     pub(crate) greeting: Mutex<Option<Value>>,
-    /// Whether it lets callers say which log they want, and what it was told last.
+    /// Whether it lets callers say which log they want, and which they do.
     pub(crate) logs: AtomicBool,
-    pub(crate) level: Mutex<Option<String>>,
+    pub(crate) levels: Levels,
 }
 
 /// One message of the server, as rmcp takes it.
@@ -65,7 +66,7 @@ impl Wire {
             subscribed: Mutex::default(),
             greeting: Mutex::new(None),
             logs: AtomicBool::new(false),
-            level: Mutex::new(None),
+            levels: Levels::default(),
         })
     }
 
@@ -75,7 +76,7 @@ impl Wire {
             .get("capabilities")
             .is_some_and(|all| all.get("logging").is_some_and(|it| !it.is_null()));
         self.logs.store(logs, Ordering::Relaxed);
-        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.levels.forget();
         *self.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(greeting);
     }
 
@@ -220,7 +221,8 @@ impl Wire {
     }
 
     /// Tells those whom a notification concerns: the call on whose stream it came, on the stream
-    /// for everything every caller of the moment; else whoever listens to the server.
+    /// for everything the callers of the moment if they are of one context, since it does not say
+    /// whose call it belongs to; else whoever listens to the server.
     fn tell(&self, method: &str, params: Value, stream: Stream<'_>) {
         let callers = match stream {
             // These outlive the call that they are about.
@@ -229,7 +231,7 @@ impl Wire {
             {
                 Vec::new()
             }
-            Stream::Shared => self.flights.callers(),
+            Stream::Shared => self.flights.concerned(),
             Stream::Answering(ticket) if ticket.is_call() => vec![Arc::clone(ticket)],
             Stream::Answering(_) => Vec::new(),
         };
@@ -254,8 +256,9 @@ impl Wire {
         {
             params.shift_remove("_meta");
         }
+        let note = ServerNote { method: method.to_owned(), params, scope: self.flights.only_user() };
         // Fails when nobody listens.
-        let _ = self.notes.send(Arc::new(ServerNote { method: method.to_owned(), params }));
+        let _ = self.notes.send(Arc::new(note));
     }
 
     /// Tells that a resource may have changed while nobody could be told.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dormouse_types::BackChannel;
+use dormouse_types::{BackChannel, Scope};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(crate) struct Ticket {
     back: Option<Arc<dyn BackChannel>>,
     /// Whether it stays open to listen, and is no call.
     stands: bool,
+    /// The task whose result it waits for, by the server's name for it.
+    task: Option<String>,
     state: AtomicU8,
     /// Cancelled when nobody waits for the answer any more.
     over: CancellationToken,
@@ -40,24 +42,36 @@ pub(crate) const LONGEST_THOUGHT: Duration = Duration::from_secs(60 * 60);
 /// How soon it is looked again whether the caller still thinks.
 const GLANCE: Duration = Duration::from_secs(1);
 
+/// How long a server may still work on a call that was given up, as far as anybody cares.
+const LONGEST_REST: Duration = Duration::from_secs(10 * 60);
+/// How many such calls are remembered.
+const MOST_LEFT: usize = 256;
+
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
 impl Ticket {
     pub(crate) fn new(back: Option<Arc<dyn BackChannel>>) -> Arc<Self> {
-        Self::with(back, false)
+        Self::with(back, false, None)
+    }
+
+    /// One for a request that waits for the result of a task: what the server asks for that task is
+    /// for it.
+    pub(crate) fn of_task(back: Option<Arc<dyn BackChannel>>, task: &str) -> Arc<Self> {
+        Self::with(back, false, Some(task.to_owned()))
     }
 
     /// One for a request that stays open to listen: no question goes to it, and no log.
     pub(crate) fn standing(back: Arc<dyn BackChannel>) -> Arc<Self> {
-        Self::with(Some(back), true)
+        Self::with(Some(back), true, None)
     }
 
-    fn with(back: Option<Arc<dyn BackChannel>>, stands: bool) -> Arc<Self> {
+    fn with(back: Option<Arc<dyn BackChannel>>, stands: bool, task: Option<String>) -> Arc<Self> {
         Arc::new(Self {
             back,
             stands,
+            task,
             state: AtomicU8::new(WAITING),
             over: CancellationToken::new(),
             clock: Mutex::default(),
@@ -92,9 +106,24 @@ impl Ticket {
         (later > until).then_some(later)
     }
 
+    /// The task whose result it waits for.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+
     /// Whether it is that of a call.
     pub(super) fn is_call(&self) -> bool {
         self.back.is_some() && !self.stands
+    }
+
+    /// The context of its caller, where it is known.
+    fn scope(&self) -> Option<&Scope> {
+        self.back()?.scope()
+    }
+
+    /// Whether the server may have it, and has not answered.
+    fn is_sent(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SENT
     }
 
     /// Claims the request for sending; false when it was withdrawn.
@@ -172,6 +201,31 @@ struct Table {
     ended: bool,
     /// By number, which is the progress token too.
     flights: HashMap<i64, Flight>,
+    /// Calls that nobody waits for any more, and that the server may still work on: whose, and since
+    /// when.
+    left: HashMap<i64, (Option<Scope>, Instant)>,
+    users: Users,
+}
+
+/// Whose calls the server has had.
+#[derive(Debug, Default)]
+enum Users {
+    #[default]
+    Nobody,
+    One(Scope),
+    /// Or one that is not known.
+    Several,
+}
+
+impl Users {
+    fn add(&mut self, scope: Option<&Scope>) {
+        match (&*self, scope) {
+            (Self::Several, _) => {}
+            (Self::One(one), Some(scope)) if one == scope => {}
+            (Self::Nobody, Some(scope)) => *self = Self::One(scope.clone()),
+            (Self::Nobody | Self::One(_), _) => *self = Self::Several,
+        }
+    }
 }
 
 impl Flights {
@@ -190,21 +244,42 @@ impl Flights {
         }
         table.last += 1;
         let id = table.last;
+        if ticket.is_call() {
+            table.users.add(ticket.scope());
+        }
         table.flights.insert(id, Flight { ticket: Arc::clone(ticket), answer });
         Some((id, answered))
     }
 
     /// Gives an answer to whoever waits for it; false when nobody does.
     pub(super) fn land(&self, id: i64, answer: Answer) -> bool {
-        let Some(flight) = self.table().flights.remove(&id) else { return false };
+        let flight = {
+            let mut table = self.table();
+            let flight = table.flights.remove(&id);
+            if flight.is_none() {
+                table.left.remove(&id);
+            }
+            flight
+        };
+        let Some(flight) = flight else { return false };
         // Fails when he has left in this very moment.
         let _ = flight.answer.send(answer);
         true
     }
 
+    /// Forgets a request whose end is known.
+    pub(crate) fn forget(&self, id: i64) {
+        self.table().flights.remove(&id);
+    }
+
     /// Forgets a request whose caller has left; false when it was answered before.
-    pub(crate) fn forget(&self, id: i64) -> bool {
-        self.table().flights.remove(&id).is_some()
+    pub(crate) fn give_up(&self, id: i64) -> bool {
+        let mut table = self.table();
+        let Some(flight) = table.flights.remove(&id) else { return false };
+        if flight.ticket.is_call() && flight.ticket.is_sent() {
+            table.leave(id, flight.ticket.scope().cloned());
+        }
+        true
     }
 
     /// Nothing comes any more: ends every wait.
@@ -212,6 +287,7 @@ impl Flights {
         let flights = {
             let mut table = self.table();
             table.ended = true;
+            table.left.clear();
             std::mem::take(&mut table.flights)
         };
         drop(flights);
@@ -235,6 +311,47 @@ impl Flights {
             }
         }
         callers
+    }
+
+    /// The callers whom something concerns of which it is not known to whose call it belongs: one, or
+    /// several of one context. None where it may be about somebody else's: it would tell a stranger.
+    pub(super) fn concerned(&self) -> Vec<Arc<Ticket>> {
+        let callers = self.callers();
+        let alone = callers.len() == 1 || are_of_one_context(&callers);
+        let mut table = self.table();
+        table.left.retain(|_, (_, since)| since.elapsed() < LONGEST_REST);
+        let scope = callers.first().and_then(|ticket| ticket.scope());
+        let others = table.left.values().any(|(of, _)| of.is_none() || of.as_ref() != scope);
+        if alone && !others { callers } else { Vec::new() }
+    }
+
+    /// The only context that ever used the server, where there is but one.
+    pub(super) fn only_user(&self) -> Option<Scope> {
+        match &self.table().users {
+            Users::One(scope) => Some(scope.clone()),
+            Users::Nobody | Users::Several => None,
+        }
+    }
+}
+
+impl Table {
+    /// Notes a call that nobody waits for any more.
+    fn leave(&mut self, id: i64, scope: Option<Scope>) {
+        if self.left.len() >= MOST_LEFT
+            && let Some(oldest) = self.left.iter().min_by_key(|(_, (_, since))| *since).map(|(id, _)| *id)
+        {
+            self.left.remove(&oldest);
+        }
+        self.left.insert(id, (scope, Instant::now()));
+    }
+}
+
+/// Whether all of them are known to be of the same context.
+pub(crate) fn are_of_one_context(callers: &[Arc<Ticket>]) -> bool {
+    let mut scopes = callers.iter().map(|ticket| ticket.scope());
+    match scopes.next() {
+        Some(Some(first)) => scopes.all(|scope| scope == Some(first)),
+        _ => false,
     }
 }
 
@@ -267,7 +384,7 @@ mod tests {
         assert_eq!(flights.callers().len(), 1);
         assert!(flights.land(id, Ok(Value::Null)));
         assert!(matches!(answered.try_recv(), Ok(Ok(Value::Null))));
-        assert!(flights.by_token(id).is_none() && !flights.land(id, Ok(Value::Null)) && !flights.forget(id));
+        assert!(flights.by_token(id).is_none() && !flights.land(id, Ok(Value::Null)) && !flights.give_up(id));
         assert!(flights.callers().is_empty());
     }
 
@@ -278,6 +395,41 @@ mod tests {
         let departed = [(); 2].map(|()| flights.depart(&Ticket::new(Some(Arc::clone(&back)))).unwrap());
         assert_ne!(departed[0].0, departed[1].0);
         assert_eq!(flights.callers().len(), 1);
+    }
+
+    fn of(agent: &str) -> Arc<Ticket> {
+        let scope = Scope::Agent(agent.parse().unwrap());
+        Ticket::new(Some(Arc::new(dormouse_types::SilentCaller(scope))))
+    }
+
+    #[test]
+    fn what_nobody_claims_concerns_callers_of_one_context_only() {
+        let flights = Flights::default();
+        let (ada, _kept) = flights.depart(&of("ada")).unwrap();
+        let _other = flights.depart(&of("ada")).unwrap();
+        assert_eq!((flights.concerned().len(), flights.only_user().is_some()), (2, true));
+        let (bob, _kept) = flights.depart(&of("bob")).unwrap();
+        assert_eq!((flights.concerned().len(), flights.only_user()), (0, None));
+        assert!(flights.give_up(bob));
+        assert_eq!(flights.concerned().len(), 2, "it was never sent");
+        assert!(flights.land(ada, Ok(Value::Null)));
+        assert_eq!((flights.concerned().len(), flights.only_user()), (1, None));
+        let unknown = Ticket::new(Some(Arc::new(NoBackChannel)));
+        let _kept = flights.depart(&unknown).unwrap();
+        assert_eq!(flights.concerned().len(), 0);
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_counts_until_the_server_has_answered() {
+        let flights = Flights::default();
+        let given_up = of("ada");
+        let (id, _) = flights.depart(&given_up).unwrap();
+        assert!(given_up.begin_sending());
+        assert!(flights.give_up(id));
+        let _bob = flights.depart(&of("bob")).unwrap();
+        assert_eq!(flights.concerned().len(), 0, "the server may still work for another");
+        assert!(!flights.land(id, Ok(Value::Null)), "nobody waits for it");
+        assert_eq!(flights.concerned().len(), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 
 mod exchange;
 mod flights;
+mod levels;
 mod lines;
 mod noise;
 mod outbox;
@@ -24,7 +25,8 @@ mod transport;
 pub(crate) use self::exchange::Wire;
 #[cfg(feature = "remote")]
 pub(crate) use self::exchange::{Incoming, Stream, Taken, refused};
-pub(crate) use self::flights::{Answer, LONGEST_THOUGHT, Ticket};
+pub(crate) use self::flights::{Answer, LONGEST_THOUGHT, Ticket, are_of_one_context};
+pub(crate) use self::levels::Wanting;
 #[cfg(feature = "remote")]
 pub(crate) use self::lines::LONGEST;
 pub use self::noise::Noise;

@@ -4,6 +4,7 @@
 
 mod calls;
 mod ends;
+mod logs;
 mod modern;
 #[path = "../shared/mod.rs"]
 mod shared;

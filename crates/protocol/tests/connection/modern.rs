@@ -165,6 +165,8 @@ async fn subscriptions_are_one_listening_and_are_told_without_its_number() {
     let updated = ServerNote {
         method: "notifications/resources/updated".to_owned(),
         params: json!({ "uri": "a://1" }),
+        // Its caller does not say who he is.
+        scope: None,
     };
     // A listening that is on its way out may tell it as well.
     let mut told = 0;
