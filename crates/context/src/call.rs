@@ -99,10 +99,11 @@ impl Context {
         let called: Called = self.orchestrator().call(call, &back).await;
         let outcome = called.outcome();
         under_way.ended(&called);
+        let key = called.key;
         Ok(CallAnswer {
-            key: called.key,
             server_name: tool.server_name().to_owned(),
-            result: called.result?,
+            result: called.result.map_err(|error| self.told_here(&key.server, error))?,
+            key,
             outcome,
             duration: called.duration,
             woke: called.woke,
@@ -119,6 +120,8 @@ impl Context {
     /// [`CallError`], whose outcome says whether the tool may have run.
     pub async fn call_raw(&self, call: RawCall, back: Arc<dyn BackChannel>) -> Result<RawAnswer, CallError> {
         let RawCall { tool, mut params, deadline, rounds } = call;
+        let unseen = |error| CallError::Run(dormouse_orchestrator::CallError::Lease(error));
+        self.must_see(&tool.key().server).map_err(unseen)?;
         let receipts = match params.get_mut("arguments") {
             Some(Value::Object(arguments)) => {
                 let came = std::mem::take(arguments);
@@ -133,9 +136,10 @@ impl Context {
         let called: Called<Value> = self.orchestrator().call(call, &back).await;
         let outcome = called.outcome();
         under_way.ended(&called);
+        let server = called.key.server;
         Ok(RawAnswer {
-            server: called.key.server,
-            result: called.result?,
+            result: called.result.map_err(|error| self.told_here(&server, error))?,
+            server,
             outcome,
             duration: called.duration,
             woke: called.woke,
@@ -155,7 +159,9 @@ impl Context {
         request: PassRequest,
         back: Arc<dyn BackChannel>,
     ) -> Result<Passed, AskError> {
-        self.orchestrator().pass(server, &request, &back).await
+        self.must_see(server)?;
+        let passed = self.orchestrator().pass(server, &request, &back).await;
+        passed.map_err(|error| self.told_here(server, error))
     }
 
     /// Holds a server awake, for whoever listens to it.
@@ -163,7 +169,17 @@ impl Context {
     /// # Errors
     /// [`LeaseError`]
     pub async fn hold(&self, server: &ServerKey, back: Arc<dyn BackChannel>) -> Result<Held, LeaseError> {
-        self.orchestrator().hold(server, &back).await
+        self.must_see(server)?;
+        let held = self.orchestrator().hold(server, &back).await;
+        held.map_err(|error| self.told_here(server, error))
+    }
+
+    /// A server that this context does not see is unknown to it, whoever gave it the key.
+    fn must_see(&self, server: &ServerKey) -> Result<(), LeaseError> {
+        match self.registry().snapshot().sees(self.scope(), server) {
+            true => Ok(()),
+            false => Err(LeaseError::UnknownServer { server: server.clone() }),
+        }
     }
 
     /// The tool of that name; waits for first contacts if it is not known yet, at most as long as
@@ -217,6 +233,13 @@ impl Context {
         let mut contacts = self.orchestrator().first_contacts();
         let all = contacts.wait_for(|contacts| self.connecting_of(contacts) == 0);
         let _ = tokio::time::timeout(patience, all).await;
+    }
+
+    /// The same for one server.
+    pub async fn first_contact_of(&self, server: &ServerKey, patience: Duration) {
+        let mut contacts = self.orchestrator().first_contacts();
+        let contacted = contacts.wait_for(|contacts| contacts.count(|other| other == server) == 0);
+        let _ = tokio::time::timeout(patience, contacted).await;
     }
 
     /// The arguments as the tool wants them. Where the schema is only read from a source that

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dormouse_orchestrator::{Call, Lease, Orchestrator};
 use dormouse_routing::{Answer, Plan, Planned, PlannedCall, Question, Receipt, StepDone};
 use dormouse_types::{
-    Arguments, BackChannel, CallEvent, CallResult, Message, NoBackChannel, Outcome, Role, ServerKey,
+    Arguments, BackChannel, CallEvent, CallResult, Message, NoBackChannel, Outcome, Role, Scope, ServerKey,
     SessionId, Timestamp, ToolKey, chain,
 };
 use futures::future::join_all;
@@ -214,16 +214,17 @@ impl Context {
     async fn step(&self, call: PlannedCall, listener: &Arc<dyn QueryListener>) -> (Step, Option<Lease>) {
         let PlannedCall { key, full_name, arguments, receipts } = call;
         listener.notify(QueryEvent::CallStarted { key: key.clone(), full_name: full_name.clone() });
-        let back: Arc<dyn BackChannel> = Arc::new(Back { key: key.clone(), listener: listener.clone() });
+        let back: Arc<dyn BackChannel> =
+            Arc::new(Back { scope: self.scope().clone(), key: key.clone(), listener: listener.clone() });
         let server_name = self.shown(&key.server);
         let under_way = self.records().begin(self.scope(), &key);
         let called =
             self.orchestrator().call::<CallResult>(Call::new(key, arguments.clone(), None), &back).await;
         under_way.ended(&called);
         let outcome = called.outcome();
-        let text = match &called.result {
+        let text = match called.result {
             Ok(result) => result.text(),
-            Err(error) => chain(error),
+            Err(error) => chain(&self.told_here(&called.key.server, error)),
         };
         let step = Step {
             key: called.key,
@@ -304,6 +305,7 @@ impl Step {
 /// What a server says while a query's call runs, passed on to who watches the query.
 #[derive(Debug)]
 struct Back {
+    scope: Scope,
     key: ToolKey,
     listener: Arc<dyn QueryListener>,
 }
@@ -321,5 +323,9 @@ impl BackChannel for Back {
             // A tool's log stays in its own output.
             CallEvent::Log { .. } | CallEvent::Other { .. } => {}
         }
+    }
+
+    fn scope(&self) -> Option<&Scope> {
+        Some(&self.scope)
     }
 }

@@ -1,16 +1,18 @@
 //! The hub: what a program holds.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dormouse_context::Context;
-use dormouse_orchestrator::{Finding, SignInsKept};
+use dormouse_orchestrator::{Finding, SignInsKept, Unasked};
 use dormouse_protocol::{EnvironmentError, Environments, Garbage, Keeper};
 use dormouse_registry::Registry;
 use dormouse_storage::{Storage, Table};
 use dormouse_types::{AgentId, Event, InvalidName, Launch, PythonNeeds, Scope};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared as Awaited};
 use tokio::sync::broadcast;
 
 use crate::builder::HubBuilder;
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     environments: Arc<Environments>,
     keeper: Option<Arc<Keeper>>,
     ended: AtomicBool,
+    /// The one end, for which all wait who ask for it.
+    end: OnceLock<Awaited<BoxFuture<'static, ()>>>,
     /// Last, so that it is given back last.
     lock: std::sync::Mutex<Option<SpaceLock>>,
 }
@@ -55,7 +59,8 @@ impl Shared {
         lock: SpaceLock,
     ) -> Self {
         let (ended, lock) = (AtomicBool::new(false), std::sync::Mutex::new(Some(lock)));
-        Self { space, config, store, storage, tokens, environments, keeper, ended, lock }
+        let end = OnceLock::new();
+        Self { space, config, store, storage, tokens, environments, keeper, ended, end, lock }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -155,6 +160,11 @@ impl Hub {
         self.registry().events()
     }
 
+    /// What its servers say that belongs to no call, from now on; whom it may concern stands in each.
+    pub fn unasked(&self) -> broadcast::Receiver<Unasked> {
+        self.shared.store.orchestrator().unasked()
+    }
+
     /// The tokens that open it.
     pub fn tokens(&self) -> Tokens {
         self.shared.tokens.clone()
@@ -216,11 +226,16 @@ impl Hub {
     }
 
     /// Ends the hub: no new calls, running ones finish, no process is left. Whoever still holds
-    /// it gets errors that say so. Calling it again does nothing.
+    /// it gets errors that say so. All who call it wait for the one end, which goes on where
+    /// somebody gives the wait up.
     pub async fn shutdown(&self) {
-        if self.shared.ended.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        self.shared.ended.store(true, Ordering::Release);
+        // Owned by those who wait; the handle is in the cell, and the task ends by itself.
+        let begin = || tokio::spawn(self.clone().end()).map(drop).boxed().shared();
+        self.shared.end.get_or_init(begin).clone().await;
+    }
+
+    async fn end(self) {
         self.shared.store.orchestrator().shutdown(GRACE).await;
         self.shared.store.flush().await;
         if let Some(keeper) = &self.shared.keeper {

@@ -24,7 +24,8 @@
 //!
 //! * One hub per space: opening a space twice in one process gives the same hub, and a second
 //!   process is refused.
-//! * No global state but that table of open spaces; measures go to the meter that is handed in.
+//! * No global state but that table of open spaces, and the limit of [open files](open_files) that a
+//!   program may have raised; measures go to the meter that is handed in.
 //! * After [`Hub::shutdown`] no process is left.
 
 #![warn(missing_docs)]
@@ -42,7 +43,7 @@ mod token;
 
 pub use builder::{HubBuilder, OpenError};
 pub use config::{
-    Config, ConfigError, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models, Never, Python,
+    Config, ConfigError, Conversations, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models, Never, Python,
     Redis, ServerSection, TimingConfig, WantedSetting,
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
@@ -65,12 +66,13 @@ pub use dormouse_context::{
 pub use dormouse_orchestrator::{
     AskError, CallError as RunError, Check, CheckError, Edit, EditError, EditKind, Finding, Held, LeaseError,
     OutOfRange, PassRequest, Passed, RefreshError, RegisterError, RemoveError, Reset, ShareError, StartFault,
-    Supervision, TuneError, WantError,
+    Supervision, TuneError, Unasked, WantError,
 };
 pub use dormouse_orchestrator::{SignIn, SignInFault, SignInState, SignInsKept};
 pub use dormouse_protocol::SignInError;
 pub use dormouse_protocol::{Address, Channel, Transport, TransportError};
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
+pub use dormouse_protocol::open_files;
 pub use dormouse_protocol::{Direct, Exit, ExitHandle, LaunchError, Launched, Launcher, Program};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};
 pub use dormouse_routing::{Candidate, InvalidArguments, Plan, Planned, PlannedCall, Receipt};

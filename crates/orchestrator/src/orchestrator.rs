@@ -15,7 +15,7 @@ use dormouse_types::{AgentId, BackChannel, Launch, NoBackChannel, Scope, ServerK
 use notify::RecommendedWatcher;
 use opentelemetry::metrics::Meter;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -122,6 +122,7 @@ impl Orchestrator {
             tasks: TaskTracker::new(),
             measures,
             learned,
+            unasked: broadcast::Sender::new(crate::unasked::WAITING),
             generations: AtomicU64::new(0),
             supervision: watch::Sender::new(supervision),
             tuning: Tuning::default(),

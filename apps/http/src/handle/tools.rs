@@ -14,7 +14,7 @@ use super::{listed, unwritten};
 use crate::app::App;
 use serde_json::Value;
 
-use crate::domain::{CallRequest, Format, NoBackChannel, Outcome, UnreadableCalls, read_calls};
+use crate::domain::{CallRequest, Format, Outcome, SilentCaller, UnreadableCalls, read_calls};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Entered, MaybeJson};
 use crate::problem::{Code, Problem};
 use crate::wire::{CallBody, CallReply, FoundTool, ToolItem};
@@ -144,7 +144,8 @@ pub(crate) async fn call(
     }
     let deadline = deadline(timeout_ms)?;
     let request = CallRequest { tool: path.name, server: server_name, arguments, deadline };
-    let answer = context.call(request, Arc::new(NoBackChannel)).await?;
+    let caller = SilentCaller(context.scope().clone());
+    let answer = context.call(request, Arc::new(caller)).await?;
     Ok(Json(answer.into()))
 }
 

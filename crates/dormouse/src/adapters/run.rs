@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_context::Context;
-use dormouse_types::NoBackChannel;
+use dormouse_types::SilentCaller;
 use futures::future::join_all;
 use serde_json::Value;
 
@@ -23,7 +23,8 @@ impl Calls {
                     Ok(request) => request,
                     Err(why) => return answer(format, &call, Err(&why)),
                 };
-                match context.call(request, Arc::new(NoBackChannel)).await {
+                let caller = SilentCaller(context.scope().clone());
+                match context.call(request, Arc::new(caller)).await {
                     Ok(done) => answer(format, &call, Ok(&done)),
                     Err(error) => failed(format, &call, &error),
                 }

@@ -168,6 +168,14 @@ impl Context {
         self.runtime.wait(self.context.first_contacts(patience))
     }
 
+    /// As [`crate::Context::first_contact_of`].
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn first_contact_of(&self, server: &ServerKey, patience: Duration) -> Result<(), Error<Infallible>> {
+        self.runtime.wait(self.context.first_contact_of(server, patience))
+    }
+
     /// Stores what is only remembered in memory so far.
     ///
     /// # Errors
