@@ -41,6 +41,7 @@ impl Launcher for Direct {
             .spawn()
             .map_err(|source| LaunchError::Exec { program: found.to_string_lossy().into_owned(), source })?;
         let pid = child.id().unwrap_or_default();
+        crate::open_files::restore(pid);
         let (told, seen) = watch::channel(None);
         let leash = Leash { pid, seen: seen.clone(), terminate: Notify::new(), kill: Notify::new() };
         let leash = Arc::new(leash);

@@ -20,6 +20,7 @@ mod keeper;
 mod launch;
 #[cfg(feature = "oauth")]
 mod oauth;
+pub mod open_files;
 mod program;
 #[cfg(feature = "remote")]
 mod remote;

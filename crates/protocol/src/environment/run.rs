@@ -111,6 +111,7 @@ pub(super) async fn run(
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
+    crate::open_files::restore(child.id().unwrap_or_default());
     // Declared after the child, so dropped before it: the group is killed before the leader is reaped.
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     let mut output = pipe::Receiver::from_owned_fd(output.into())?;

@@ -74,9 +74,10 @@ class Launch:
 class Keeper:
     """The tables of the keeper and the loop over them."""
 
-    def __init__(self, sock, name):
+    def __init__(self, sock, name, open_files):
         self.sock = sock
         self.name = name  # of this keeper, in every mark that it sets
+        self.open_files = open_files  # how many a server may have; None: as many as the hub
         self.me = os.getpid()
         self.launches = {}  # by number
         self.leaders = {}  # by pid, until reaped
@@ -121,6 +122,9 @@ class Keeper:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limits[1], self.limits[1]))
             except (OSError, ValueError):
                 self.limits = None
+            if self.limits is not None and self.open_files is not None:
+                # The hub has raised its own limit; servers get the one that it was given.
+                self.limits = (self.open_files, self.limits[1])
         # The hub itself is watched too: a copy of its end of the socket, inherited by some
         # other child of an embedding program, must not keep the servers alive.
         self.hub = -1
@@ -483,7 +487,8 @@ def main():
             except OSError:
                 pass  # The one that listed them.
     os.chdir("/")
-    keeper = Keeper(sock, os.fsencode(sys.argv[1]))
+    open_files = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    keeper = Keeper(sock, os.fsencode(sys.argv[1]), open_files)
     try:
         keeper.run()
     except Exception as error:

@@ -95,6 +95,7 @@ impl Link {
         let name = name();
         let mut child = Command::new(python)
             .args(["-I", "-S", "-c", BOOTSTRAP, &name, "dormouse-keeper"])
+            .args(crate::open_files::given().map(|given| given.to_string()))
             .env_clear()
             .envs(allowed_env())
             .current_dir("/")
