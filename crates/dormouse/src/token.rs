@@ -6,11 +6,12 @@
 //! # Invariants
 //!
 //! * [`Tokens::verify`] compares with every token, each in constant time.
+//! * Who came in by a token hears of its end ([`Tokens::revoked`]), whichever hub revoked it.
 //! * A stored token that cannot be read is an error when the hub opens. Ignoring it could leave
 //!   a hub without any token, and such a hub asks for none.
 
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_storage::{FromOthers, Storage, StorageError, Table, Write};
@@ -18,6 +19,7 @@ use dormouse_types::{Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tracing::warn;
 
 /// What every secret begins with, so that scanners for leaked secrets can find it.
@@ -110,7 +112,8 @@ pub struct Tokens {
 #[derive(Debug)]
 struct Shared {
     storage: Arc<dyn Storage>,
-    known: RwLock<Arc<Vec<Known>>>,
+    /// Watched by those who came in by one of them.
+    known: watch::Sender<Arc<Vec<Known>>>,
     /// One change or reading at a time: look, store and publish must agree.
     changing: tokio::sync::Mutex<()>,
 }
@@ -121,7 +124,7 @@ impl Tokens {
     /// # Errors
     /// [`StorageError`], also when a record is damaged.
     pub async fn open(storage: Arc<dyn Storage>) -> Result<Self, StorageError> {
-        let known = RwLock::new(Arc::new(read(&*storage).await?));
+        let known = watch::Sender::new(Arc::new(read(&*storage).await?));
         Ok(Self { shared: Arc::new(Shared { storage, known, changing: tokio::sync::Mutex::new(()) }) })
     }
 
@@ -227,18 +230,32 @@ impl Tokens {
 
     /// What a secret allows; `None` when it is nobody's.
     pub fn verify(&self, secret: &str) -> Option<Grant> {
+        granted(&self.known(), &blake3::hash(secret.as_bytes()))
+    }
+
+    /// Returns as soon as a secret does not open what it opens now; at once if that is nothing.
+    /// Cancel-safe, and it holds neither the secret nor these tokens.
+    pub fn revoked(&self, secret: &str) -> impl Future<Output = ()> + Send + 'static + use<> {
         let presented = blake3::hash(secret.as_bytes());
-        let mut grant = None;
-        for Known { info, hash } in self.known().iter() {
-            if bool::from(hash.ct_eq(presented.as_bytes())) {
-                grant = Some(Grant { name: info.name.clone(), scope: info.scope.clone() });
-            }
+        let mut known = self.shared.known.subscribe();
+        let now = granted(&known.borrow(), &presented);
+        async move {
+            // Fails when the hub is gone, which opens nothing.
+            let _ = known.wait_for(|known| now.is_none() || granted(known, &presented) != now).await;
         }
-        grant
+    }
+
+    /// Returns as soon as there is a token, at once if there is one: from then on nobody gets in
+    /// without. Cancel-safe, and it does not hold these tokens.
+    pub fn needed(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut known = self.shared.known.subscribe();
+        async move {
+            let _ = known.wait_for(|known| !known.is_empty()).await;
+        }
     }
 
     fn known(&self) -> Arc<Vec<Known>> {
-        self.shared.known.read().expect("nothing panics while it holds the tokens").clone()
+        self.shared.known.borrow().clone()
     }
 }
 
@@ -251,8 +268,19 @@ impl Shared {
 
     fn publish(&self, mut known: Vec<Known>) {
         known.sort_by(|one, other| one.info.name.cmp(&other.info.name));
-        *self.known.write().expect("nothing panics while it holds the tokens") = Arc::new(known);
+        self.known.send_replace(Arc::new(known));
     }
+}
+
+/// What a secret of this hash allows.
+fn granted(known: &[Known], presented: &blake3::Hash) -> Option<Grant> {
+    let mut grant = None;
+    for Known { info, hash } in known {
+        if bool::from(hash.ct_eq(presented.as_bytes())) {
+            grant = Some(Grant { name: info.name.clone(), scope: info.scope.clone() });
+        }
+    }
+    grant
 }
 
 async fn read(storage: &dyn Storage) -> Result<Vec<Known>, StorageError> {
@@ -288,6 +316,29 @@ mod tests {
         again.revoke("ci").await.unwrap();
         assert_eq!(again.verify(&secret), None);
         assert!(again.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_came_in_by_a_token_hears_when_that_very_one_is_revoked() {
+        let tokens = Tokens::open(Arc::new(Memory::default())).await.unwrap();
+        let is_over = |end: &mut std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+            end.as_mut().poll(context).is_ready()
+        };
+        let mut open: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(tokens.needed());
+        assert!(!is_over(&mut open));
+        let made = tokens.create("ci", Scope::Store).await.unwrap();
+        assert!(is_over(&mut open));
+        let mut inside: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(tokens.revoked(&made.secret));
+        tokens.create("other", Scope::Store).await.unwrap();
+        tokens.revoke("other").await.unwrap();
+        assert!(!is_over(&mut inside));
+        tokens.revoke("ci").await.unwrap();
+        // One of the same name is another one.
+        tokens.create("ci", Scope::Store).await.unwrap();
+        assert!(is_over(&mut inside));
+        tokens.revoked("nobody's").await;
     }
 
     #[tokio::test]
