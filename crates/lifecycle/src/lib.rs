@@ -11,11 +11,13 @@
 //! * A process exists in `Starting`, `Running`, `Draining` and `Stopping` only, and one
 //!   [`Action::Start`] is followed by one `Exited` or `StartFailed` before the next.
 
+mod breaker;
 mod policy;
 mod step;
 mod supervision;
 mod word;
 
+pub use breaker::{Breaker, CallStep};
 pub use policy::{Policy, jittered};
 pub use step::{Action, Event, IllegalStep, Life, Phase, Refusal, Then};
 pub use supervision::{OutOfRange, Supervision};

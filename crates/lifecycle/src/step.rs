@@ -5,6 +5,7 @@ use std::time::Duration;
 use dormouse_types::{Idle, Wanted};
 
 use crate::Policy;
+use crate::breaker::{Breaker, CallStep};
 
 /// Where a version of a server stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,13 +61,14 @@ pub enum Then {
 /// Something that happened to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A call wants it.
+    /// A call, or somebody who holds it awake, wants a lease.
     CallArrived,
-    /// A call that had a lease, or waited for one, is over.
-    LeaseReturned {
-        /// Whether the server did its part: it answered, be it with an error of its tool.
-        served: bool,
-    },
+    /// Whoever had a lease, or waited for one, is done. It says nothing of the server.
+    LeaseReturned,
+    /// Something happened to a call of it.
+    Call(CallStep),
+    /// It wants a sign-in, and did not take the call.
+    SignInWanted,
     /// Somebody wants it awake without a call: a person, a policy, a forecast.
     Wake,
     /// Its process answered the handshake and its lists.
@@ -118,6 +120,8 @@ pub enum Action {
     ArmIdle(Duration),
     /// Send `RetryElapsed` after this long.
     ArmRetry(Duration),
+    /// Send [`CallStep::BackOffOver`] after this long.
+    ArmBreaker(Duration),
     /// Tell the caller no.
     Refuse(Refusal),
 }
@@ -139,14 +143,16 @@ pub struct Life {
     pub wanted: Wanted,
     /// Where it stands.
     pub phase: Phase,
-    /// Failures in a row.
+    /// Failures in a row: starts, ends and probes.
     pub failures: u32,
+    /// Whether calls are let in, and how many failed.
+    pub breaker: Breaker,
 }
 
 impl Life {
     /// A version that was never started.
     pub fn new(wanted: Wanted) -> Self {
-        Self { wanted, phase: Phase::Dormant, failures: 0 }
+        Self { wanted, phase: Phase::Dormant, failures: 0, breaker: Breaker::default() }
     }
 
     /// Takes one event.
@@ -154,6 +160,16 @@ impl Life {
     /// # Errors
     /// [`IllegalStep`] when the event cannot happen here; the life is then unchanged.
     pub fn step(self, event: Event, policy: &Policy) -> Result<(Self, Action), IllegalStep> {
+        match event {
+            // A person who puts it to sleep starts the count of its calls anew as well.
+            Event::Detach | Event::Want(Wanted::Stopped) => {
+                Self { breaker: Breaker::default(), ..self }.taken(event, policy)
+            }
+            event => self.taken(event, policy),
+        }
+    }
+
+    fn taken(self, event: Event, policy: &Policy) -> Result<(Self, Action), IllegalStep> {
         use Event as E;
         use Phase as P;
 
@@ -161,7 +177,12 @@ impl Life {
         let (phase, action) = match (self.phase, event) {
             (P::Waiting, E::Retuned) => return Ok(self.backed_off(policy)),
             // Without a back-off under way, the next step goes by the new thresholds.
-            (phase, E::Retuned) => (phase, Action::None),
+            (_, E::Retuned) => return Ok(self.retuned(policy)),
+            (_, E::Call(step)) => return Ok(self.called(step, policy)),
+            (P::Running { .. }, E::SignInWanted) => {
+                return Ok((Self { failures: self.failures.saturating_add(1), ..self }, Action::None));
+            }
+            (phase, E::SignInWanted) => (phase, Action::None),
             (_, E::Want(wanted)) => return Ok(Self { wanted, ..self }.wants(policy)),
 
             (P::Dormant | P::Down, E::CallArrived | E::Wake) if stopped => {
@@ -173,7 +194,7 @@ impl Life {
             (P::Dormant | P::Down | P::Waiting, E::Detach) => return Ok(self.forgiven(P::Dormant)),
             (P::Dormant | P::Down | P::Waiting, E::Retire) => (P::Gone, Action::None),
             // Timers of an earlier process, and leases on one that died.
-            (P::Dormant | P::Down, E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. }) => {
+            (P::Dormant | P::Down, E::IdleElapsed | E::RetryElapsed | E::LeaseReturned) => {
                 (self.phase, Action::None)
             }
             // A probe's answer that comes when its process is gone, or does not count any more.
@@ -184,7 +205,7 @@ impl Life {
 
             (P::Starting { waiting }, E::CallArrived) => (P::Starting { waiting: waiting + 1 }, Action::None),
             // The last waiter gave up: the start goes on, its result is warm for the next.
-            (P::Starting { waiting }, E::LeaseReturned { .. }) => {
+            (P::Starting { waiting }, E::LeaseReturned) => {
                 (P::Starting { waiting: waiting.saturating_sub(1) }, Action::None)
             }
             (P::Starting { waiting }, E::Started) => return Ok(self.running(waiting, policy)),
@@ -194,9 +215,8 @@ impl Life {
             (P::Starting { .. }, E::Wake | E::IdleElapsed | E::RetryElapsed) => (self.phase, Action::None),
 
             (P::Running { leases }, E::CallArrived) => (P::Running { leases: leases + 1 }, Action::None),
-            (P::Running { leases }, E::LeaseReturned { served }) => {
-                let failures = if served { 0 } else { self.failures.saturating_add(1) };
-                return Ok(Self { failures, ..self }.running(leases.saturating_sub(1), policy));
+            (P::Running { leases }, E::LeaseReturned) => {
+                return Ok(self.running(leases.saturating_sub(1), policy));
             }
             (P::Running { .. }, E::ProbeAnswered) => {
                 return Ok((Self { failures: 0, ..self }, Action::None));
@@ -207,8 +227,10 @@ impl Life {
             }
             // The idle timer was already firing when a call came in, or the policy changed.
             (P::Running { .. }, E::IdleElapsed) => (self.phase, Action::None),
-            // An idle on-demand server may leave by itself; nobody is harmed.
-            (P::Running { leases: 0 }, E::Exited) if self.wanted != Wanted::Always => {
+            // An idle on-demand server that was well may leave by itself; nobody is harmed.
+            (P::Running { leases: 0 }, E::Exited)
+                if self.wanted != Wanted::Always && self.in_a_row() == 0 =>
+            {
                 (P::Dormant, Action::None)
             }
             (P::Running { .. }, E::Exited) => return Ok(self.failed(policy)),
@@ -224,14 +246,11 @@ impl Life {
             (P::Draining { then: Then::Leave, .. }, E::CallArrived) => (self.phase, refuse(Refusal::Leaving)),
             (P::Draining { then: Then::Retry, .. }, E::CallArrived) => (self.phase, refuse(Refusal::Open)),
             // It answers after all.
-            (P::Draining { leases, then: Then::Retry }, E::LeaseReturned { served: true }) => {
-                return Ok(Self { failures: 0, ..self }.running(leases.saturating_sub(1), policy));
-            }
             (P::Draining { leases, then: Then::Retry }, E::ProbeAnswered) => {
                 return Ok((Self { failures: 0, phase: P::Running { leases }, ..self }, Action::None));
             }
             (P::Draining { .. }, E::ProbeAnswered | E::ProbeFailed) => (self.phase, Action::None),
-            (P::Draining { leases, then }, E::LeaseReturned { .. }) => stop(leases.saturating_sub(1), then),
+            (P::Draining { leases, then }, E::LeaseReturned) => stop(leases.saturating_sub(1), then),
             (P::Draining { then, .. }, E::Exited) => return Ok(self.ended(then, policy)),
             (P::Draining { leases, then: Then::Retry }, E::Detach) => stop(leases, Then::Sleep),
             (P::Draining { leases, .. }, E::Retire) => stop(leases, Then::Leave),
@@ -254,7 +273,7 @@ impl Life {
             (P::Stopping { then: Then::Sleep | Then::Retry }, E::Wake) if !stopped => {
                 (P::Stopping { then: Then::Wake { waiting: 0 } }, Action::None)
             }
-            (P::Stopping { then: Then::Wake { waiting } }, E::LeaseReturned { .. }) => {
+            (P::Stopping { then: Then::Wake { waiting } }, E::LeaseReturned) => {
                 (P::Stopping { then: Then::Wake { waiting: waiting.saturating_sub(1) } }, Action::None)
             }
             (P::Stopping { then }, E::Exited) => return Ok(self.ended(then, policy)),
@@ -264,7 +283,7 @@ impl Life {
             }
             (
                 P::Stopping { .. },
-                E::Detach | E::Wake | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. },
+                E::Detach | E::Wake | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned,
             ) => (self.phase, Action::None),
 
             (P::Waiting, E::CallArrived) if stopped => (P::Waiting, refuse(Refusal::Stopped)),
@@ -279,10 +298,10 @@ impl Life {
                 (P::Starting { waiting: 0 }, Action::Start)
             }
             (P::Waiting, E::RetryElapsed) => (P::Down, Action::None),
-            (P::Waiting, E::IdleElapsed | E::LeaseReturned { .. }) => (P::Waiting, Action::None),
+            (P::Waiting, E::IdleElapsed | E::LeaseReturned) => (P::Waiting, Action::None),
 
             (P::Gone, E::CallArrived | E::Wake) => (P::Gone, refuse(Refusal::Leaving)),
-            (P::Gone, E::Detach | E::Retire | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned { .. }) => {
+            (P::Gone, E::Detach | E::Retire | E::IdleElapsed | E::RetryElapsed | E::LeaseReturned) => {
                 (P::Gone, Action::None)
             }
 
@@ -304,7 +323,7 @@ impl Life {
     fn unanswered(self, leases: u32, policy: &Policy) -> (Self, Action) {
         let failures = if leases == 0 { self.failures.saturating_add(1) } else { self.failures };
         let counted = Self { failures, ..self };
-        if failures < policy.supervision.open_after {
+        if counted.in_a_row() < policy.supervision.open_after {
             return (counted, Action::None);
         }
         counted.at(stop(leases, Then::Retry))
@@ -333,8 +352,14 @@ impl Life {
         Self { failures: self.failures.saturating_add(1), ..self }.backed_off(policy)
     }
 
-    /// Where it goes without a process, by the failures that it has.
+    /// Where it goes without a process, by the failures that it has. Those of its calls are among
+    /// them: the next start is the one that tries.
     fn backed_off(self, policy: &Policy) -> (Self, Action) {
+        let life = Self { failures: self.in_a_row(), breaker: Breaker::default(), ..self };
+        life.waits(policy)
+    }
+
+    fn waits(self, policy: &Policy) -> (Self, Action) {
         match self.wanted {
             Wanted::Stopped => self.at((Phase::Dormant, Action::None)),
             Wanted::OnDemand if self.failures < policy.supervision.open_after && !policy.insist => {

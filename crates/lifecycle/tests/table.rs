@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use dormouse_lifecycle::{Action, Event, Life, Phase, Policy, Refusal, Supervision, Then, jittered};
+use dormouse_lifecycle::{
+    Action, Breaker, CallStep, Event, Life, Phase, Policy, Refusal, Supervision, Then, jittered,
+};
 use dormouse_types::{Idle, ServerState, Wanted};
 use proptest::prelude::*;
 use serde_json::json;
@@ -29,10 +31,16 @@ const PHASES: [Phase; 16] = [
     Phase::Gone,
 ];
 
-const EVENTS: [Event; 17] = [
+const EVENTS: [Event; 23] = [
     Event::CallArrived,
-    Event::LeaseReturned { served: true },
-    Event::LeaseReturned { served: false },
+    Event::LeaseReturned,
+    Event::Call(CallStep::Begins),
+    Event::Call(CallStep::Served),
+    Event::Call(CallStep::Failed),
+    Event::Call(CallStep::TrialFailed),
+    Event::Call(CallStep::TrialGivenUp),
+    Event::Call(CallStep::BackOffOver),
+    Event::SignInWanted,
     Event::Wake,
     Event::Started,
     Event::StartFailed,
@@ -48,6 +56,19 @@ const EVENTS: [Event; 17] = [
     Event::Want(Wanted::Always),
     Event::Want(Wanted::Stopped),
 ];
+
+const BREAKERS: [Breaker; 5] = [
+    Breaker::Closed { failed: 0 },
+    Breaker::Closed { failed: 2 },
+    Breaker::Open { failed: 3 },
+    Breaker::HalfOpen { failed: 3 },
+    Breaker::Trying { failed: 3 },
+];
+
+/// A life with a breaker that never saw a call.
+fn life(wanted: Wanted, phase: Phase, failures: u32) -> Life {
+    Life { phase, failures, ..Life::new(wanted) }
+}
 
 /// The default policy with other numbers.
 fn tuned(change: impl FnOnce(&mut Supervision)) -> Policy {
@@ -65,17 +86,52 @@ fn the_table_is_as_reviewed() {
             for failures in [0, 3] {
                 writeln!(table, "{wanted:?}, {phase:?}, {failures} failures").unwrap();
                 for event in EVENTS {
-                    let line = match (Life { wanted, phase, failures }).step(event, &policy) {
-                        Ok((life, Action::None)) if life == (Life { wanted, phase, failures }) => {
-                            continue;
+                    let before = life(wanted, phase, failures);
+                    let line = match before.step(event, &policy) {
+                        Ok((after, Action::None)) if after == before => continue,
+                        Ok((after, action)) if after.breaker != before.breaker => {
+                            format!(
+                                "{:?}, {} failures, {:?}; {action:?}",
+                                after.phase, after.failures, after.breaker
+                            )
                         }
-                        Ok((life, action)) => {
-                            format!("{:?}, {} failures; {action:?}", life.phase, life.failures)
+                        Ok((after, action)) => {
+                            format!("{:?}, {} failures; {action:?}", after.phase, after.failures)
                         }
                         Err(_) => "illegal".to_owned(),
                     };
                     writeln!(table, "    {event:?} -> {line}").unwrap();
                 }
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// The same for what the breaker changes: all that touches a life whose calls failed.
+#[test]
+fn the_breakers_table_is_as_reviewed() {
+    let policy = Policy::default();
+    let phases = [
+        Phase::Dormant,
+        Phase::Starting { waiting: 1 },
+        Phase::Running { leases: 0 },
+        Phase::Running { leases: 2 },
+        Phase::Draining { leases: 1, then: Then::Retry },
+    ];
+    let mut table = String::new();
+    for phase in phases {
+        for breaker in BREAKERS {
+            let before = Life { breaker, ..life(Wanted::OnDemand, phase, 0) };
+            writeln!(table, "{phase:?}, {breaker:?}: {}", before.word(&policy)).unwrap();
+            for event in EVENTS {
+                let Ok((after, action)) = before.step(event, &policy) else { continue };
+                if after.breaker == before.breaker && !matches!(event, Event::Call(_) | Exited) {
+                    continue;
+                }
+                let Life { phase, failures, breaker, .. } = after;
+                writeln!(table, "    {event:?} -> {phase:?}, {failures} failures, {breaker:?}; {action:?}")
+                    .unwrap();
             }
         }
     }
@@ -97,7 +153,10 @@ use Event::{
     CallArrived, Detach, Exited, IdleElapsed, ProbeAnswered, ProbeFailed, Retire, RetryElapsed, StartFailed,
     Started,
 };
-const BACK: Event = Event::LeaseReturned { served: true };
+const BACK: Event = Event::LeaseReturned;
+const BEGINS: Event = Event::Call(CallStep::Begins);
+const SERVED: Event = Event::Call(CallStep::Served);
+const FAILED: Event = Event::Call(CallStep::Failed);
 
 #[test]
 fn a_hundred_calls_make_one_start() {
@@ -165,7 +224,7 @@ fn three_failures_open_the_breaker_and_the_back_off_closes_it() {
 #[test]
 fn zero_linger_stops_with_the_last_lease() {
     let policy = Policy { idle: Idle::After(Duration::ZERO), ..Policy::default() };
-    let mut life = Life { wanted: Wanted::OnDemand, phase: Phase::Running { leases: 1 }, failures: 0 };
+    let mut life = life(Wanted::OnDemand, Phase::Running { leases: 1 }, 0);
     let action;
     (life, action) = life.step(BACK, &policy).unwrap();
     assert_eq!((life.phase, action), (Phase::Stopping { then: Then::Sleep }, Action::Stop));
@@ -189,7 +248,7 @@ fn an_open_breaker_lets_one_attempt_through_which_closes_or_opens_it() {
         &[&tried[..], &[StartFailed, CallArrived]].concat(),
         (Phase::Waiting, Action::Refuse(Refusal::Open)),
     );
-    let closed = [&tried[..], &[Started, BACK, Detach, Exited, CallArrived]].concat();
+    let closed = [&tried[..], &[Started, SERVED, BACK, Detach, Exited, CallArrived]].concat();
     check(
         &[&closed[..], &[StartFailed, CallArrived]].concat(),
         (Phase::Starting { waiting: 1 }, Action::Start),
@@ -200,7 +259,7 @@ fn an_open_breaker_lets_one_attempt_through_which_closes_or_opens_it() {
 fn probes_start_an_idle_server_anew_and_leave_a_busy_one_alone() {
     let policy = Policy { idle: Idle::Never, ..Policy::default() };
     let play = |phase, failures, events: &[Event]| {
-        let mut life = Life { wanted: Wanted::Always, phase, failures };
+        let mut life = life(Wanted::Always, phase, failures);
         let mut last = Action::None;
         for &event in events {
             (life, last) = life.step(event, &policy).unwrap();
@@ -222,10 +281,13 @@ fn probes_start_an_idle_server_anew_and_leave_a_busy_one_alone() {
     let (life, action) = play(busy, 0, &[ProbeFailed; 20]);
     assert_eq!((life.phase, life.failures, action), (busy, 0, Action::None));
     // Its calls fail as well: nobody new gets in, and no call that runs is cut off.
-    let unserved = Event::LeaseReturned { served: false };
-    let (life, action) = play(busy, 2, &[unserved, ProbeFailed]);
-    assert_eq!((life.phase, action), (Phase::Draining { leases: 1, then: Then::Retry }, Action::None));
-    let (life, action) = play(life.phase, life.failures, &[BACK]);
+    let (life, action) = play(busy, 2, &[FAILED, FAILED, FAILED, BACK, ProbeFailed]);
+    let draining = Phase::Draining { leases: 1, then: Then::Retry };
+    assert_eq!((life.phase, action), (draining, Action::None));
+    // One who gives up says nothing of it.
+    let (life, action) = life.step(BACK, &policy).unwrap();
+    assert_eq!((life.phase, action), (Phase::Stopping { then: Then::Retry }, Action::Stop));
+    let (life, action) = play(draining, 3, &[SERVED, BACK]);
     assert_eq!((life.phase, life.failures, action), (idle, 0, Action::None), "it answers after all");
 }
 
@@ -242,13 +304,85 @@ fn a_server_that_nobody_knows_is_tried_again_by_itself() {
 #[test]
 fn changed_thresholds_move_a_back_off_under_way() {
     let policy = tuned(|numbers| numbers.long_retry = Duration::from_secs(60));
-    let life = Life { wanted: Wanted::Always, phase: Phase::Waiting, failures: 12 };
-    let (life, action) = life.step(Event::Retuned, &policy).unwrap();
-    assert_eq!((life.phase, action), (Phase::Waiting, Action::ArmRetry(Duration::from_secs(60))));
+    let waiting = life(Wanted::Always, Phase::Waiting, 12);
+    let (moved, action) = waiting.step(Event::Retuned, &policy).unwrap();
+    assert_eq!((moved.phase, action), (Phase::Waiting, Action::ArmRetry(Duration::from_secs(60))));
     // The breaker opens later now: the next call may try.
-    let life = Life { wanted: Wanted::OnDemand, phase: Phase::Waiting, failures: 4 };
-    let (life, _) = life.step(Event::Retuned, &tuned(|numbers| numbers.open_after = 5)).unwrap();
-    assert_eq!(life.phase, Phase::Down);
+    let later = tuned(|numbers| numbers.open_after = 5);
+    let (moved, _) = life(Wanted::OnDemand, Phase::Waiting, 4).step(Event::Retuned, &later).unwrap();
+    assert_eq!(moved.phase, Phase::Down);
+    // So does that of an awake server.
+    let open = Life {
+        breaker: Breaker::Open { failed: 4 },
+        ..life(Wanted::OnDemand, Phase::Running { leases: 0 }, 0)
+    };
+    let (moved, action) = open.step(Event::Retuned, &later).unwrap();
+    assert_eq!((moved.breaker, action), (Breaker::Closed { failed: 4 }, Action::None));
+    let slower = tuned(|numbers| numbers.first_delay = Duration::from_secs(2));
+    let (moved, action) = open.step(Event::Retuned, &slower).unwrap();
+    assert_eq!((moved.breaker, action), (open.breaker, Action::ArmBreaker(Duration::from_secs(16))));
+}
+
+#[test]
+fn three_calls_without_an_answer_open_the_breaker_of_a_server_that_answers_probes() {
+    let busy = [CallArrived, Started, CallArrived];
+    let three = [&busy[..], &[FAILED, ProbeAnswered, FAILED, ProbeAnswered, FAILED]].concat();
+    check(&three, (Phase::Running { leases: 2 }, Action::ArmBreaker(Duration::from_secs(4))));
+    let open = [&three[..], &[ProbeAnswered]].concat();
+    // No call gets in; those that run, and those who hold it awake, are left alone.
+    check(&[&open[..], &[BEGINS]].concat(), (Phase::Running { leases: 2 }, Action::Refuse(Refusal::Open)));
+    check(&[&open[..], &[CallArrived]].concat(), (Phase::Running { leases: 3 }, Action::None));
+    // One that was sent before and is answered closes it.
+    check(&[&open[..], &[SERVED, BEGINS]].concat(), (Phase::Running { leases: 2 }, Action::None));
+    let half = [&open[..], &[Event::Call(CallStep::BackOffOver), BEGINS]].concat();
+    check(&half, (Phase::Running { leases: 2 }, Action::None));
+    check(&[&half[..], &[BEGINS]].concat(), (Phase::Running { leases: 2 }, Action::Refuse(Refusal::Open)));
+    // One of before it opened has no word on how it is now; the one that tries has.
+    check(&[&half[..], &[FAILED]].concat(), (Phase::Running { leases: 2 }, Action::None));
+    check(
+        &[&half[..], &[Event::Call(CallStep::TrialFailed)]].concat(),
+        (Phase::Running { leases: 2 }, Action::ArmBreaker(Duration::from_secs(8))),
+    );
+    check(
+        &[&half[..], &[Event::Call(CallStep::TrialGivenUp), BEGINS]].concat(),
+        (Phase::Running { leases: 2 }, Action::None),
+    );
+    check(&[&half[..], &[SERVED, BEGINS]].concat(), (Phase::Running { leases: 2 }, Action::None));
+}
+
+#[test]
+fn a_call_that_is_answered_ends_the_count_and_one_that_is_given_up_does_not() {
+    let failing = [CallArrived, Started, CallArrived, FAILED, FAILED];
+    check(
+        &[&failing[..], &[BACK, FAILED]].concat(),
+        (Phase::Running { leases: 1 }, Action::ArmBreaker(Duration::from_secs(4))),
+    );
+    check(&[&failing[..], &[SERVED, FAILED]].concat(), (Phase::Running { leases: 2 }, Action::None));
+}
+
+#[test]
+fn the_breaker_of_a_server_that_sleeps_says_that_a_call_would_not_wake_it() {
+    let policy = Policy::default();
+    let open = Life { breaker: Breaker::Open { failed: 3 }, ..Life::new(Wanted::OnDemand) };
+    assert_eq!(open.word(&policy), ServerState::Unreachable);
+    assert_eq!(open.step(BEGINS, &policy).unwrap().1, Action::Refuse(Refusal::Open));
+    let (put_to_sleep, _) = open.step(Detach, &policy).unwrap();
+    assert_eq!(put_to_sleep, Life::new(Wanted::OnDemand), "a person begins the count anew");
+    // Its start decides, and counts on.
+    let (life, _) = open.step(Event::Wake, &policy).unwrap();
+    let (life, action) = life.step(StartFailed, &policy).unwrap();
+    assert_eq!((life.phase, life.failures), (Phase::Waiting, 3));
+    assert_eq!((life.breaker, action), (Breaker::default(), Action::ArmRetry(Duration::from_secs(4))));
+}
+
+#[test]
+fn a_process_that_ends_after_a_failed_call_backs_off_also_when_the_lease_came_back_first() {
+    let end = [CallArrived, Started, FAILED, BACK, Exited];
+    check(&end, (Phase::Down, Action::None));
+    check(&[CallArrived, Started, FAILED, Exited], (Phase::Down, Action::None));
+    check(&[CallArrived, Started, SERVED, BACK, Exited], (Phase::Dormant, Action::None));
+    let thrice = [&end[..], &end[..], &end[..]].concat();
+    check(&thrice, (Phase::Waiting, Action::ArmRetry(Duration::from_secs(4))));
 }
 
 #[test]
@@ -313,6 +447,7 @@ proptest! {
         let policy = Policy { idle, ..Policy::default() };
         let mut life = Life::new(Wanted::OnDemand);
         let (mut starts, mut ends) = (0u32, 0u32);
+        let mut armed = false;
         for event in events.into_iter().chain([Event::Retire]) {
             let alive = starts > ends;
             let possible = match event {
@@ -327,6 +462,18 @@ proptest! {
             ends += u32::from(matches!(event, StartFailed | Exited));
             let (next, action) = life.step(event, &policy).unwrap();
             starts += u32::from(action == Action::Start);
+            armed |= matches!(action, Action::ArmBreaker(_));
+            if let Breaker::Open { failed } = next.breaker {
+                prop_assert!(armed, "an open breaker that nobody opens again");
+                prop_assert!(failed >= policy.supervision.open_after);
+                let attached_or_asleep = !matches!(next.phase, Phase::Waiting | Phase::Down);
+                prop_assert!(attached_or_asleep, "two back-offs at once");
+            } else {
+                armed = false;
+            }
+            if matches!(event, Event::Call(_)) && event != SERVED {
+                prop_assert_eq!((next.phase, next.failures), (life.phase, life.failures), "it ends no call");
+            }
             life = next;
             prop_assert!(starts - ends <= 1, "two processes at once");
             let holds_process = !matches!(life.phase, Phase::Dormant | Phase::Waiting | Phase::Down | Phase::Gone);

@@ -8,7 +8,7 @@ use dormouse_protocol as protocol;
 use dormouse_types::{Arguments, BackChannel, NoBackChannel, Rounds, ServerKey};
 use serde_json::{Map, Value};
 
-use crate::error::LeaseError;
+use crate::error::{LeaseError, WithoutOutput};
 use crate::lease::Lease;
 use crate::orchestrator::Orchestrator;
 
@@ -27,6 +27,15 @@ pub enum AskError {
         #[source]
         source: protocol::CallError,
     },
+}
+
+impl WithoutOutput for AskError {
+    fn without_output(self) -> Self {
+        match self {
+            Self::Lease(error) => Self::Lease(error.without_output()),
+            Self::Wire { server, source } => Self::Wire { server, source: source.without_output() },
+        }
+    }
 }
 
 /// A request for a server, in MCP's own terms.
@@ -110,7 +119,9 @@ impl Orchestrator {
         request: &PassRequest,
         back: &Arc<dyn BackChannel>,
     ) -> Result<Passed, AskError> {
-        let (mut lease, left) = self.leased(server, request.deadline, back).await?;
+        let passage = self.passage(server)?;
+        let (lease, left) = self.leased(server, request.deadline, back).await?;
+        let mut lease = lease.by(passage);
         let result = lease.pass(&request.method, &request.params, left, request.rounds, back).await;
         let result = result.map_err(|source| wire(server, source))?;
         Ok(Passed { result, woke: lease.woke(), modern: lease.is_modern() })

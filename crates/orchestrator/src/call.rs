@@ -11,6 +11,7 @@ use dormouse_types::{
 use serde_json::{Map, Value};
 
 use crate::error::{CallError, LeaseError};
+use crate::instance::Passage;
 use crate::lease::Lease;
 use crate::limits::Turn;
 use crate::orchestrator::Orchestrator;
@@ -48,9 +49,6 @@ pub trait Reply: Sized {
 
     /// How a call with this result ended.
     fn outcome(&self) -> Outcome;
-
-    /// Its text.
-    fn text(&self) -> String;
 }
 
 /// Taken apart.
@@ -61,10 +59,6 @@ impl Reply for CallResult {
 
     fn outcome(&self) -> Outcome {
         CallResult::outcome(self)
-    }
-
-    fn text(&self) -> String {
-        CallResult::text(self)
     }
 }
 
@@ -77,10 +71,6 @@ impl Reply for Value {
     fn outcome(&self) -> Outcome {
         let is_error = self.get("isError").and_then(Value::as_bool).unwrap_or_default();
         if is_error { Outcome::ToolError } else { Outcome::Ok }
-    }
-
-    fn text(&self) -> String {
-        protocol::read_result(self.clone()).map(|result| result.text()).unwrap_or_default()
     }
 }
 
@@ -182,14 +172,29 @@ impl Orchestrator {
         called
     }
 
-    /// A turn at the server, where its calls are limited. The wait is bounded by the caller's time,
-    /// else by the server's own for a call.
-    async fn turn(&self, server: &ServerKey, patience: Option<Duration>) -> Result<Turn, LeaseError> {
+    /// A turn at the server, where its calls are limited, and the breaker's word. The wait is
+    /// bounded by the caller's time, else by the server's own for a call.
+    async fn turn(
+        &self,
+        server: &ServerKey,
+        patience: Option<Duration>,
+    ) -> Result<(Turn, Passage), LeaseError> {
         let Some(entry) = self.registry().snapshot().get(server).cloned() else {
             return Err(LeaseError::UnknownServer { server: server.clone() });
         };
         let instance = self.roster().instance(&entry).ok_or(LeaseError::Ending)?;
-        instance.gate().turn(server, patience.unwrap_or(entry.config.timing.call)).await
+        // Nobody waits for the turns of calls that hang, to hear then that he is not let in.
+        instance.lets_calls_in()?;
+        let turn = instance.gate().turn(server, patience.unwrap_or(entry.config.timing.call)).await?;
+        Ok((turn, instance.passage()?))
+    }
+
+    /// The breaker's word for a request that is no call of a tool.
+    pub(crate) fn passage(&self, server: &ServerKey) -> Result<Passage, LeaseError> {
+        let Some(entry) = self.registry().snapshot().get(server).cloned() else {
+            return Err(LeaseError::UnknownServer { server: server.clone() });
+        };
+        self.roster().instance(&entry).ok_or(LeaseError::Ending)?.passage()
     }
 
     async fn attempt(
@@ -200,8 +205,8 @@ impl Orchestrator {
     ) -> (Result<Value, CallError>, Option<Lease>) {
         let ToolKey { server, tool } = &call.key;
         let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
-        let turn = match self.turn(server, call.deadline.map(left)).await {
-            Ok(turn) => turn,
+        let (turn, passage) = match self.turn(server, call.deadline.map(left)).await {
+            Ok(admitted) => admitted,
             Err(error) => return (Err(CallError::Lease(error)), None),
         };
         let leased = match call.deadline {
@@ -212,7 +217,7 @@ impl Orchestrator {
             },
         };
         let mut lease = match leased {
-            Ok(lease) => lease.in_turn(turn),
+            Ok(lease) => lease.in_turn(turn).by(passage),
             Err(error) => return (Err(CallError::Lease(error)), None),
         };
         let deadline = call.deadline.map_or_else(|| lease.call_deadline(), left);

@@ -30,6 +30,9 @@ pub enum StartFault {
         /// Why, and by what command.
         how: String,
     },
+    /// It was started and did not answer as a server; told without what it printed.
+    #[error("{0}")]
+    Told(String),
 }
 
 impl StartFault {
@@ -55,21 +58,85 @@ impl StartFault {
             Self::Start(protocol::StartError { fault: protocol::StartFault::SignIn(error), .. }) => {
                 Some(error.to_string())
             }
-            Self::Needs(_) | Self::Environment(_) | Self::Variable(_) | Self::Start(_) => None,
-        }
-    }
-
-    /// The fault with its causes and the server's own last words.
-    pub(crate) fn described(&self) -> String {
-        match self {
-            Self::Start(error) if error.last_words().is_some() => {
-                format!("{}; it said: {}", self.chain(), error.last_words().unwrap_or_default())
-            }
             Self::Needs(_)
             | Self::Environment(_)
             | Self::Variable(_)
             | Self::Start(_)
-            | Self::SignIn { .. } => self.chain(),
+            | Self::Told(_) => None,
+        }
+    }
+
+    /// What the server printed last before it failed.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        match self {
+            Self::Start(error) => error.last_words().map(str::to_owned),
+            Self::Needs(_)
+            | Self::Environment(_)
+            | Self::Variable(_)
+            | Self::SignIn { .. }
+            | Self::Told(_) => None,
+        }
+    }
+
+    /// The fault without what the server printed.
+    fn without_output(self: Arc<Self>) -> Arc<Self> {
+        match &*self {
+            Self::Start(error) if error.stderr.is_empty() && error.noise == protocol::Noise::default() => self,
+            Self::Start(_) => Arc::new(match self.sign_in() {
+                Some(how) => Self::SignIn { how },
+                None => Self::Told(self.chain()),
+            }),
+            Self::Needs(_)
+            | Self::Environment(_)
+            | Self::Variable(_)
+            | Self::SignIn { .. }
+            | Self::Told(_) => self,
+        }
+    }
+}
+
+/// Errors that may hold what a server's process printed, which may tell of anybody's calls.
+pub trait WithoutOutput {
+    /// The same for those who may not see that.
+    #[must_use]
+    fn without_output(self) -> Self;
+}
+
+impl WithoutOutput for LeaseError {
+    fn without_output(self) -> Self {
+        match self {
+            Self::Start { server, source } => Self::Start { server, source: source.without_output() },
+            Self::Open { server, failures, reason, .. } => Self::Open { server, failures, reason, said: None },
+            other => other,
+        }
+    }
+}
+
+impl WithoutOutput for protocol::CallError {
+    fn without_output(self) -> Self {
+        match self {
+            Self::Died { exit, .. } => Self::Died { exit, stderr: Vec::new() },
+            other => other,
+        }
+    }
+}
+
+impl WithoutOutput for RefreshError {
+    fn without_output(self) -> Self {
+        match self {
+            Self::Lease(error) => Self::Lease(error.without_output()),
+            Self::Wire { server, source } => Self::Wire { server, source: source.without_output() },
+        }
+    }
+}
+
+impl WithoutOutput for CallError {
+    fn without_output(self) -> Self {
+        match self {
+            Self::Lease(error) => Self::Lease(error.without_output()),
+            Self::Wire { server, tool, source } => {
+                Self::Wire { server, tool, source: source.without_output() }
+            }
         }
     }
 }
@@ -93,7 +160,7 @@ pub enum LeaseError {
         source: Arc<StartFault>,
     },
     /// It failed too often in a row; the hub waits before it tries again.
-    #[error("server `{server}` failed {failures} times in a row and is left alone for a while: {reason}")]
+    #[error("server `{server}` failed {failures} times in a row and is left alone for a while: {reason}{}", last_said(.said))]
     Open {
         /// The server.
         server: ServerKey,
@@ -101,6 +168,8 @@ pub enum LeaseError {
         failures: u32,
         /// The last failure.
         reason: String,
+        /// What its process printed last before that.
+        said: Option<String>,
     },
     /// A person stopped it.
     #[error("server `{server}` is stopped")]
@@ -131,6 +200,10 @@ pub enum LeaseError {
         /// The caller's deadline.
         deadline: Duration,
     },
+}
+
+fn last_said(said: &Option<String>) -> String {
+    said.as_ref().map(|said| format!("; it said: {said}")).unwrap_or_default()
 }
 
 fn waited_for(waited: &Duration) -> String {
@@ -211,6 +284,28 @@ impl CallError {
         match self {
             Self::Lease(_) => Outcome::Failed,
             Self::Wire { source, .. } => source.outcome(),
+        }
+    }
+
+    /// What went wrong, without anything that the server said: errors of servers repeat arguments
+    /// and results.
+    pub fn in_our_words(&self) -> String {
+        use protocol::CallError as Fault;
+        match self {
+            Self::Lease(LeaseError::Open { server, failures, .. }) => {
+                format!("server `{server}` failed {failures} times in a row and is left alone for a while")
+            }
+            Self::Lease(error) => error.to_string(),
+            Self::Wire { source, .. } => match source {
+                Fault::Refused { code, .. } => format!("the server refused ({code})"),
+                Fault::Unreachable { .. } => "the server cannot be reached".to_owned(),
+                Fault::Broken { .. } => "the connection broke in the middle of the call".to_owned(),
+                Fault::Status { status, .. } => format!("the server answered with HTTP status {status}"),
+                Fault::Unreadable { .. } => "the server's answer cannot be read".to_owned(),
+                ours @ (Fault::NotSent | Fault::Died { .. } | Fault::TimedOut { .. } | Fault::SignIn(_)) => {
+                    ours.to_string()
+                }
+            },
         }
     }
 }

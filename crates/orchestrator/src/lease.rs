@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_lifecycle::{CallStep, Event as Step};
 use dormouse_protocol::{self as protocol, Connection};
 use dormouse_types::{Arguments, BackChannel, CallResult, Features, Rounds, ServerKey, ToolName};
 use serde_json::{Map, Value};
 
-use crate::instance::Instance;
+use crate::instance::{Instance, Passage};
 use crate::limits::Turn;
 
 /// The right to use an attached server. As long as it lives the server does not sleep;
@@ -18,14 +19,17 @@ pub struct Lease {
     connection: Connection,
     generation: u64,
     woke: bool,
-    served: bool,
+    /// Whether its process died of a call, and takes the lease with it.
+    died: bool,
     /// Held while a call runs, where calls are limited.
     turn: Option<Turn>,
+    /// Held while a call runs that the breaker let in.
+    passage: Option<Passage>,
 }
 
 impl Lease {
     pub(crate) fn new(instance: Arc<Instance>, connection: Connection, generation: u64, woke: bool) -> Self {
-        Self { instance, connection, generation, woke, served: true, turn: None }
+        Self { instance, connection, generation, woke, died: false, turn: None, passage: None }
     }
 
     /// Gives it the turn that was waited for.
@@ -34,9 +38,16 @@ impl Lease {
         self
     }
 
+    /// Gives it the breaker's word.
+    pub(crate) fn by(mut self, passage: Passage) -> Self {
+        self.passage = Some(passage);
+        self
+    }
+
     /// Lets the next call of the server run; the server stays awake.
     pub(crate) fn rest(&mut self) {
         self.turn = None;
+        self.passage = None;
     }
 
     /// Lists anew what the server offers.
@@ -128,38 +139,76 @@ impl Lease {
         self.instance.leaving(self.generation).await;
     }
 
-    /// Remembers whether the server did its part.
+    /// Tells the life how the server did its part. A call that its caller gave up never comes here,
+    /// and says nothing.
     fn note<T>(&mut self, result: Result<T, protocol::CallError>) -> Result<T, protocol::CallError> {
-        self.served = match &result {
-            Ok(_) => true,
-            Err(error) => answered(error),
+        let (step, reason) = match &result {
+            Ok(_) => (Step::Call(CallStep::Served), None),
+            Err(error) => match Word::of(error) {
+                Word::Answered => (Step::Call(CallStep::Served), None),
+                Word::Ended if self.connection.exit().is_some() => {
+                    self.died = true;
+                    return result;
+                }
+                Word::Ended | Word::Silent => {
+                    let tries = self.passage.as_ref().is_some_and(Passage::tries);
+                    let step = if tries { CallStep::TrialFailed } else { CallStep::Failed };
+                    (Step::Call(step), Some(told(error)))
+                }
+                Word::Closed(error) => (Step::SignInWanted, Some(self.instance.wants_sign_in(error))),
+            },
         };
-        if let Err(protocol::CallError::SignIn(error)) = &result {
-            let problem = self.instance.wants_sign_in(error);
-            self.instance.probed(&self.connection, Some(problem));
-        }
+        self.instance.judged(self.generation, step, reason);
         result
     }
 }
 
-/// A refusal or a garbled answer is one; a silence or a death is none.
-fn answered(error: &protocol::CallError) -> bool {
-    use protocol::CallError as E;
-    match error {
-        E::Refused { .. } | E::Unreadable { .. } => true,
-        // What stands before a server speaks for it when it is down.
-        E::Status { status, .. } => *status < 500,
-        E::NotSent
-        | E::Died { .. }
-        | E::TimedOut { .. }
-        | E::Unreachable { .. }
-        | E::Broken { .. }
-        | E::SignIn(_) => false,
+/// What a call that failed says of its server.
+enum Word<'a> {
+    /// A refusal or a garbled answer is an answer.
+    Answered,
+    /// It has ended.
+    Ended,
+    /// It was not reached, or did not answer.
+    Silent,
+    /// It wants to know who asks.
+    Closed(&'a protocol::SignInError),
+}
+
+impl<'a> Word<'a> {
+    fn of(error: &'a protocol::CallError) -> Self {
+        use protocol::CallError as E;
+        match error {
+            E::Refused { .. } | E::Unreadable { .. } => Self::Answered,
+            // What stands before a server speaks for it when it is down.
+            E::Status { status, .. } if *status < 500 => Self::Answered,
+            E::NotSent | E::Died { .. } => Self::Ended,
+            E::TimedOut { .. } | E::Unreachable { .. } | E::Broken { .. } | E::Status { .. } => Self::Silent,
+            E::SignIn(error) => Self::Closed(error),
+        }
     }
+}
+
+/// The failure of a call as the reason of a state, which every agent sees that sees the server:
+/// without anything that the server wrote.
+fn told(error: &protocol::CallError) -> String {
+    use protocol::CallError as E;
+    let what = match error {
+        E::Status { status, .. } => format!("the server answered with HTTP status {status}"),
+        E::TimedOut { .. } | E::Unreachable { .. } | E::NotSent => error.to_string(),
+        E::Died { .. } => "the server closed its output in the middle of it".to_owned(),
+        E::Broken { .. } => "the connection broke in the middle of it".to_owned(),
+        E::Refused { .. } | E::Unreadable { .. } | E::SignIn(_) => "it was refused".to_owned(),
+    };
+    format!("a call failed: {what}")
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.instance.give_back(self.generation, self.served);
+        // Kept, where the process died of it: its end is no end of an idle one, whichever of the
+        // two is noticed first.
+        if !self.died {
+            self.instance.give_back(self.generation);
+        }
     }
 }

@@ -104,7 +104,7 @@ impl Inventory {
     /// First the registry, which may refuse, then the storage; what cannot be stored is taken back.
     async fn said_anew(&mut self, said: Said) -> Result<(), ShareError> {
         let registry = &self.roster.engine().registry;
-        registry.apply(said.since(&self.said)).await.map_err(ShareError::Refused)?;
+        registry.apply(said.since(&self.said)).await?;
         if let Err(error) = self.storage.write(said.writes_since(&self.said)).await {
             if let Err(error) = registry.apply(self.said.since(&said)).await {
                 warn!(%error, "what could not be stored is said until the hub ends");
@@ -150,6 +150,7 @@ impl Inventory {
         }
         self.said_anew(said).await.map_err(|error| match error {
             ShareError::Storage(error) => EditError::Storage(error),
+            ShareError::Ending => EditError::Ending,
             other => EditError::File(other.to_string()),
         })?;
         Ok(gone.iter().map(|entry| entry.key.clone()).collect())

@@ -29,6 +29,20 @@ pub enum ShareError {
     Ending,
 }
 
+impl From<ApplyError> for ShareError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            // Nothing is wrong with what was said.
+            ApplyError::Storage(error) => Self::Storage(error),
+            ApplyError::Closed => Self::Ending,
+            refused @ (ApplyError::Conflict { .. }
+            | ApplyError::NotOfStore { .. }
+            | ApplyError::NameTaken { .. }
+            | ApplyError::NameRule { .. }) => Self::Refused(refused),
+        }
+    }
+}
+
 /// Everything that is said.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -154,5 +168,18 @@ pub(crate) fn stored_key(key: &ServerKey) -> String {
     match &key.scope {
         Scope::Store => joined_key(["store", key.name.as_str()]),
         Scope::Agent(agent) => joined_key(["agent", agent.as_str(), key.name.as_str()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storage_that_is_away_takes_no_name() {
+        let away = StorageError::Unreachable { reason: "connection refused".to_owned() };
+        let error = ShareError::from(ApplyError::Storage(away));
+        assert!(matches!(error, ShareError::Storage(StorageError::Unreachable { .. })), "{error:?}");
+        assert!(matches!(ShareError::from(ApplyError::Closed), ShareError::Ending));
     }
 }

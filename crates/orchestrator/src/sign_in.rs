@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use dormouse_protocol::SignInError;
 use dormouse_types::{AlertLevel, Auth, Launch, Scope, ServerKey, Timestamp};
 
-use crate::alerts::{Cause, Words};
+use crate::alerts::{Cause, SIGN_IN, Words};
 use crate::error::StartFault;
 use crate::instance::Instance;
 
@@ -133,7 +133,7 @@ impl Instance {
     }
 
     pub(crate) fn alert_sign_in(&self, message: String) {
-        let words = Words { level: AlertLevel::Warning, title: "sign-in needed".to_owned(), message };
+        let words = Words { level: AlertLevel::Warning, title: SIGN_IN.to_owned(), message };
         let (engine, key) = (self.engine(), Some(self.key().clone()));
         engine.alerts.begin(&engine.registry, key, Cause::SignIn, words);
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use dormouse_lifecycle::{Action, Event as Step, Life, Phase, Then, jittered};
+use dormouse_lifecycle::{Action, Breaker, Event as Step, Life, Phase, Then, jittered};
 use dormouse_types::{ServerState, ServerStatus, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,15 +28,31 @@ pub(super) struct Cell {
     /// The latest step of a start, for those who wait and for those who join later.
     pub(super) progress: watch::Sender<String>,
     pub(super) fault: Option<Arc<StartFault>>,
-    pub(super) reason: Option<String>,
+    pub(super) reason: Option<Why>,
     pub(super) since: Timestamp,
     pub(super) next_retry: Option<Timestamp>,
     /// When the back-off under way began, and what ends its timer.
     pub(super) waiting: Option<(tokio::time::Instant, CancellationToken)>,
+    /// The same of the breaker's, and when it is over.
+    pub(super) open: Option<(tokio::time::Instant, CancellationToken)>,
+    pub(super) opens_at: Option<Timestamp>,
     /// When the linger ends; one timer task looks at it.
     pub(super) idle_at: Option<Instant>,
     pub(super) idle_timer: bool,
-    pub(super) shown: (ServerState, Option<u32>, u32, Option<Timestamp>, Option<String>),
+    pub(super) shown: (ServerState, Option<u32>, u32, Option<Timestamp>, Option<Why>),
+}
+
+/// Why a server is in its state: in our words, and what its process printed, which not everybody sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Why {
+    pub(super) reason: String,
+    pub(super) said: Option<String>,
+}
+
+impl From<String> for Why {
+    fn from(reason: String) -> Self {
+        Self { reason, said: None }
+    }
 }
 
 /// What is to be done once the lock is released.
@@ -49,11 +65,13 @@ pub(super) struct Effects {
     pub(super) phase: Phase,
     pub(super) idle_timer: Option<Instant>,
     pub(super) retry_timer: Option<(tokio::time::Instant, CancellationToken)>,
+    pub(super) breaker_timer: Option<(tokio::time::Instant, CancellationToken)>,
     pub(super) unwell: bool,
 }
 
 impl Cell {
     pub(super) fn new(life: Life, status: &ServerStatus, reason: Option<String>) -> Self {
+        let shown = status.reason.clone().map(|reason| Why { reason, said: status.said.clone() });
         Self {
             life,
             generation: status.generation,
@@ -62,13 +80,15 @@ impl Cell {
             waiters: Vec::new(),
             progress: watch::Sender::new(String::new()),
             fault: None,
-            reason,
+            reason: reason.map(Why::from),
             since: status.since,
             next_retry: None,
             waiting: None,
+            open: None,
+            opens_at: None,
             idle_at: None,
             idle_timer: false,
-            shown: (status.state, status.pid, status.failures, status.next_retry, status.reason.clone()),
+            shown: (status.state, status.pid, status.failures, status.next_retry, shown),
         }
     }
 }
@@ -80,7 +100,7 @@ impl Instance {
 
     /// One step of the life with all its bookkeeping, under the lock.
     pub(super) fn take(self: &Arc<Self>, cell: &mut Cell, step: Step) -> Effects {
-        let before = cell.life.phase;
+        let before = cell.life;
         let policy = self.policy();
         let action = match cell.life.step(step, &policy) {
             Ok((life, action)) => {
@@ -99,6 +119,7 @@ impl Instance {
             cell.progress.send_replace(String::new());
         }
         let retry_timer = self.armed(cell, action);
+        let breaker_timer = self.breaker_armed(cell, action);
         let idle_timer = match action {
             Action::ArmIdle(linger) => {
                 let at = Instant::now() + linger;
@@ -109,11 +130,15 @@ impl Instance {
         };
         let phase = cell.life.phase;
         let answers = self.answers(cell, step);
-        if matches!(phase, Phase::Running { .. })
-            && !matches!(before, Phase::Running { .. } | Phase::Draining { .. })
-        {
-            cell.reason = None;
-            cell.fault = None;
+        if matches!(phase, Phase::Running { .. }) {
+            let begins = !matches!(before.phase, Phase::Running { .. } | Phase::Draining { .. });
+            // What failed last is told until nothing counts against it any more.
+            if cell.life.in_a_row() == 0 && (begins || before.in_a_row() > 0) {
+                cell.reason = None;
+            }
+            if begins {
+                cell.fault = None;
+            }
         }
         Effects {
             action,
@@ -123,7 +148,8 @@ impl Instance {
             phase,
             idle_timer,
             retry_timer,
-            unwell: cell.life.failures >= policy.supervision.warn_after,
+            breaker_timer,
+            unwell: cell.life.in_a_row() >= policy.supervision.warn_after,
         }
     }
 
@@ -155,6 +181,33 @@ impl Instance {
         Some((at, ends))
     }
 
+    /// When the next call may try, counted from the moment the breaker opened; the timer of an
+    /// earlier one ends.
+    fn breaker_armed(
+        &self,
+        cell: &mut Cell,
+        action: Action,
+    ) -> Option<(tokio::time::Instant, CancellationToken)> {
+        if !matches!(cell.life.breaker, Breaker::Open { .. }) || cell.life.phase == Phase::Gone {
+            if let Some((_, earlier)) = cell.open.take() {
+                cell.opens_at = None;
+                earlier.cancel();
+            }
+            return None;
+        }
+        let Action::ArmBreaker(delay) = action else { return None };
+        let now = tokio::time::Instant::now();
+        let began = cell.open.take().map_or(now, |(began, earlier)| {
+            earlier.cancel();
+            began
+        });
+        let ends = CancellationToken::new();
+        cell.open = Some((began, ends.clone()));
+        let at = (began + jittered(delay, random())).max(now);
+        cell.opens_at = Timestamp::now().checked_add(at - now).ok();
+        Some((at, ends))
+    }
+
     /// Whom to answer now: all who waited for a start that ended or was called off.
     fn answers(self: &Arc<Self>, cell: &mut Cell, step: Step) -> Vec<(oneshot::Sender<Waited>, Waited)> {
         if matches!(cell.life.phase, Phase::Starting { .. } | Phase::Stopping { then: Then::Wake { .. } }) {
@@ -180,7 +233,8 @@ impl Instance {
     fn shown(&self, cell: &mut Cell) -> Option<ServerStatus> {
         let state = cell.life.word(&self.policy());
         let pid = cell.hold.as_ref().and_then(|hold| hold.connection().pid());
-        let now = (state, pid, cell.life.failures, cell.next_retry, cell.reason.clone());
+        let (failures, next_retry) = (cell.life.in_a_row(), cell.next_retry.or(cell.opens_at));
+        let now = (state, pid, failures, next_retry, cell.reason.clone());
         if now == cell.shown || cell.life.phase == Phase::Gone {
             return None;
         }
@@ -190,10 +244,11 @@ impl Instance {
         cell.shown = now;
         Some(ServerStatus {
             state,
-            reason: cell.reason.clone(),
+            reason: cell.reason.as_ref().map(|why| why.reason.clone()),
+            said: cell.reason.as_ref().and_then(|why| why.said.clone()),
             since: cell.since,
-            failures: cell.life.failures,
-            next_retry: cell.next_retry,
+            failures,
+            next_retry,
             pid,
             generation: cell.generation,
         })

@@ -9,7 +9,7 @@ use dormouse_types::{Event, PrepareStep};
 use tracing::debug;
 
 use super::Instance;
-use super::cell::Effects;
+use super::cell::{Effects, Why};
 use crate::error::StartFault;
 use crate::share::{Alike, Hold};
 
@@ -34,9 +34,16 @@ impl Instance {
         if let Some((at, ends)) = effects.retry_timer {
             self.engine.tasks.spawn(self.clone().retry(at, ends));
         }
+        if let Some((at, ends)) = effects.breaker_timer {
+            self.engine.tasks.spawn(self.clone().half_open(at, ends));
+        }
         self.unwell.send_if_modified(|unwell| std::mem::replace(unwell, effects.unwell) != effects.unwell);
         match effects.action {
-            Action::None | Action::Refuse(_) | Action::ArmIdle(_) | Action::ArmRetry(_) => {}
+            Action::None
+            | Action::Refuse(_)
+            | Action::ArmIdle(_)
+            | Action::ArmRetry(_)
+            | Action::ArmBreaker(_) => {}
             Action::Start => {
                 self.engine.tasks.spawn(self.clone().start(effects.generation));
             }
@@ -82,7 +89,8 @@ impl Instance {
                 (Phase::Starting { .. }, Some(Err(fault))) => {
                     let fault = fault.told_of(&self.key, &self.config);
                     debug!(server = %self.key, fault = %fault.chain(), "start failed");
-                    cell.reason = Some(fault.described());
+                    let said = fault.last_words();
+                    cell.reason = Some(Why { reason: fault.chain(), said });
                     if let Some(message) = fault.sign_in() {
                         self.alert_sign_in(message);
                     }
@@ -143,12 +151,8 @@ impl Instance {
                 return;
             }
             if matches!(cell.life.phase, Phase::Running { .. }) {
-                let mut reason = format!("its process ended: {exit}");
-                if let Some(last) = connection.stderr_tail().last() {
-                    reason.push_str("; it said: ");
-                    reason.push_str(last);
-                }
-                cell.reason = Some(reason);
+                let reason = format!("its process ended: {exit}");
+                cell.reason = Some(Why { reason, said: connection.stderr_tail().pop() });
             }
             cell.hold = None;
             self.take(&mut cell, Step::Exited)

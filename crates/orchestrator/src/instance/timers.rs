@@ -1,9 +1,9 @@
-//! The two timers of an instance: the linger before it sleeps, and the back-off after a failure.
+//! The timers of an instance: the linger before it sleeps, and the back-offs after failures.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use dormouse_lifecycle::{Event as Step, Phase};
+use dormouse_lifecycle::{CallStep, Event as Step, Phase};
 use tokio_util::sync::CancellationToken;
 
 use super::Instance;
@@ -39,6 +39,14 @@ impl Instance {
         tokio::select! {
             () = tokio::time::sleep_until(at) => self.feed(Step::RetryElapsed),
             // Its back-off is over in another way, or was armed anew.
+            () = ends.cancelled() => {}
+        }
+    }
+
+    /// The back-off of its breaker.
+    pub(super) async fn half_open(self: Arc<Self>, at: tokio::time::Instant, ends: CancellationToken) {
+        tokio::select! {
+            () = tokio::time::sleep_until(at) => self.feed(Step::Call(CallStep::BackOffOver)),
             () = ends.cancelled() => {}
         }
     }

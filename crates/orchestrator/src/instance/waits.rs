@@ -72,16 +72,17 @@ impl Instance {
         let _ = self.phases().wait_for(|_| is_leaving()).await;
     }
 
-    fn refused(&self, cell: &Cell, refusal: Refusal) -> LeaseError {
+    pub(super) fn refused(&self, cell: &Cell, refusal: Refusal) -> LeaseError {
         let server = self.key.clone();
         match (refusal, &cell.fault) {
-            (Refusal::Open, Some(source)) if cell.life.failures < 2 => {
+            (Refusal::Open, Some(source)) if cell.life.in_a_row() < 2 => {
                 LeaseError::Start { server, source: source.clone() }
             }
             (Refusal::Open, _) => LeaseError::Open {
                 server,
-                failures: cell.life.failures,
-                reason: cell.reason.clone().unwrap_or_default(),
+                failures: cell.life.in_a_row(),
+                reason: cell.reason.as_ref().map(|why| why.reason.clone()).unwrap_or_default(),
+                said: cell.reason.as_ref().and_then(|why| why.said.clone()),
             },
             (Refusal::Stopped, _) => LeaseError::Stopped { server },
             (Refusal::Leaving, _) => LeaseError::Ending,
