@@ -314,14 +314,16 @@ async fn launcher(
 }
 
 pub(crate) async fn open_storage(config: &Config, space: &Space) -> Result<Arc<dyn Storage>, OpenError> {
+    let kept = config.conversations.messages_kept;
     match config.storage.as_str() {
-        "embedded" => Ok(Arc::new(Embedded::open(&space.state().join("hub.redb")).await?)),
-        "memory" => Ok(Arc::new(Memory::default())),
+        "embedded" => Ok(Arc::new(Embedded::open(&space.state().join("hub.redb")).await?.keeping(kept))),
+        "memory" => Ok(Arc::new(Memory::default().keeping(kept))),
         #[cfg(feature = "redis")]
         url if is_redis(url) => {
             let settings = dormouse_storage::RedisSettings {
                 command_timeout: config.redis.timeout(),
                 replicas: config.redis.wait_for_replicas,
+                messages_kept: kept,
                 ..dormouse_storage::RedisSettings::new(url, config.redis.space_id.as_str())
             };
             Ok(Arc::new(dormouse_storage::Redis::open(settings).await?))

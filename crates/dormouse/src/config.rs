@@ -4,8 +4,10 @@
 //! is `DORMOUSE_TIMING_CALL_SECONDS`. A variable wins over the file; what a program or a flag says
 //! wins over both.
 
+mod conversations;
 mod mcp;
 
+pub use conversations::Conversations;
 pub use mcp::{Mcp, McpMode, McpSection};
 
 use std::collections::BTreeMap;
@@ -43,6 +45,8 @@ pub struct Config {
     pub http: Http,
     /// How long a hub in the background stays.
     pub hub: HubSection,
+    /// What is kept of conversations.
+    pub conversations: Conversations,
     /// What endpoints for MCP clients show.
     pub mcp: Mcp,
     /// What is said about single servers, by name.
@@ -129,6 +133,8 @@ pub struct Http {
     pub allowed_hosts: Vec<String>,
     /// Web origins that may call it from a browser.
     pub allowed_origins: Vec<String>,
+    /// Issuers of OAuth tokens that MCP clients are told of, where a proxy before the hub takes those.
+    pub authorization_servers: Vec<String>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
 }
@@ -183,6 +189,7 @@ impl Default for Config {
             python: Python::default(),
             http: Http::default(),
             hub: HubSection::default(),
+            conversations: Conversations::default(),
             mcp: Mcp::default(),
             servers: BTreeMap::new(),
         }
@@ -234,6 +241,7 @@ impl Default for Http {
             port: 18200,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            authorization_servers: Vec::new(),
             max_body_bytes: 4 * 1024 * 1024,
         }
     }
@@ -309,8 +317,19 @@ impl Config {
                 return invalid(format!("servers.{name}: {error}"));
             }
         }
-        if let Some(problem) = self.mcp.problem() {
+        if let Some(problem) = self.mcp.problem().or_else(|| self.conversations.problem()) {
             return invalid(problem);
+        }
+        for issuer in &self.http.authorization_servers {
+            let is_address = ["https://", "http://"].iter().any(|scheme| {
+                issuer.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            });
+            // As RFC 8414 says of an issuer.
+            if !is_address || issuer.contains(['?', '#']) || issuer.contains(char::is_whitespace) {
+                return invalid(
+                    "http.authorization_servers: an issuer is an address, `https://…`".to_owned(),
+                );
+            }
         }
         let seconds = [
             ("timing.start_seconds", Some(self.timing.start_seconds)),
@@ -498,7 +517,11 @@ mod tests {
             ("modell = 'x'", &[][..], "modell"),
             ("[timing]\ncall_seconds = -1", &[], "timing.call_seconds"),
             ("[servers.'a b']", &[], "a b"),
+            ("[conversations]\nmessages_kept = 0", &[], "conversations.messages_kept"),
+            ("", &[("DORMOUSE_CONVERSATIONS_MESSAGES_KEPT", "1001")], "from 1 to 1000"),
             ("", &[("DORMOUSE_HTTP_PORT", "many")], "DORMOUSE_HTTP_PORT"),
+            ("http.authorization_servers = ['auth.example']", &[], "http.authorization_servers"),
+            ("", &[("DORMOUSE_HTTP_AUTHORIZATION_SERVERS", "https://a?b")], "http.authorization_servers"),
         ] {
             let error = read(text, variables).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

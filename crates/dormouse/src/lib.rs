@@ -43,8 +43,8 @@ mod token;
 
 pub use builder::{HubBuilder, OpenError};
 pub use config::{
-    Config, ConfigError, Conversations, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models, Never, Python,
-    Redis, ServerSection, TimingConfig, WantedSetting,
+    Config, ConfigError, Conversations, Http, HubSection, IdleSetting, Mcp, McpMode, McpSection, Models,
+    Never, Python, Redis, ServerSection, TimingConfig, WantedSetting,
 };
 pub use hub::{Doctor, Health, Hub, StorageHealth};
 pub use lock::LockError;
@@ -70,9 +70,9 @@ pub use dormouse_orchestrator::{
 };
 pub use dormouse_orchestrator::{SignIn, SignInFault, SignInState, SignInsKept};
 pub use dormouse_protocol::SignInError;
+pub use dormouse_protocol::open_files;
 pub use dormouse_protocol::{Address, Channel, Transport, TransportError};
 pub use dormouse_protocol::{CallError as WireError, Garbage, Noise};
-pub use dormouse_protocol::open_files;
 pub use dormouse_protocol::{Direct, Exit, ExitHandle, LaunchError, Launched, Launcher, Program};
 pub use dormouse_registry::{Catalog, Entry, NoSuchServer, NoSuchTool, Registry, ToolRef, Version};
 pub use dormouse_routing::{Candidate, InvalidArguments, Plan, Planned, PlannedCall, Receipt};

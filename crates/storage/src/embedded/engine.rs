@@ -14,7 +14,7 @@ const GROUP: usize = 128;
 /// One change that is made whole or not at all.
 #[derive(Debug)]
 pub(super) enum Update {
-    Append { key: String, messages: Vec<String> },
+    Append { key: String, messages: Vec<String>, kept: usize },
     Clear { key: String },
     Records(Vec<Write>),
 }

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::key::{conversation_key, conversation_of};
-use crate::{ConversationKey, Storage, StorageError, Table, Write};
+use crate::{ConversationKey, MESSAGES_KEPT, Storage, StorageError, Table, Write};
 use engine::{Engine, Job, Read, Update};
 
 pub use schema::OpenError;
@@ -37,6 +37,8 @@ pub struct Embedded {
     /// `None` only while it is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// How many messages of a conversation.
+    kept: usize,
 }
 
 impl Embedded {
@@ -66,7 +68,13 @@ impl Embedded {
             .map_err(OpenError::Thread)?;
         // The thread answers in any case, unless it panics.
         answer.await.unwrap_or(Err(OpenError::Died))?;
-        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)), kept: MESSAGES_KEPT })
+    }
+
+    /// The same, with so many messages of a conversation kept.
+    pub fn keeping(mut self, messages: usize) -> Self {
+        self.kept = messages;
+        self
     }
 
     async fn update(&self, update: Update) -> Result<(), StorageError> {
@@ -116,7 +124,7 @@ impl Storage for Embedded {
         let text = |message| serde_json::to_string(message).expect("a message is JSON");
         let messages = messages.iter().map(text).collect();
         let key = conversation_key(&of.scope, &of.session);
-        self.update(Update::Append { key, messages }).await
+        self.update(Update::Append { key, messages, kept: self.kept }).await
     }
 
     async fn history(&self, of: &ConversationKey) -> Result<Vec<Message>, StorageError> {
