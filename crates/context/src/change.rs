@@ -61,6 +61,12 @@ pub enum ChangeError {
         /// The server.
         server: ServerName,
     },
+    /// Its process runs calls of others too, and what it prints may tell of them.
+    #[error("server `{server}` is stateless and may share its process; only the store sees what that prints")]
+    OthersToo {
+        /// The server.
+        server: ServerName,
+    },
     /// Its entry was not changed.
     #[error(transparent)]
     Edit(#[from] EditError),

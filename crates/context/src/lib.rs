@@ -22,6 +22,7 @@ mod events;
 mod incoming;
 mod listener;
 mod measure;
+mod output;
 mod query;
 mod record;
 mod resource;

@@ -1,7 +1,8 @@
 //! How calls ended: records of single calls, and sums for each tool.
 //!
 //! Records stay in memory and the newest of them in storage, written in batches beside the
-//! calls' path. They hold neither arguments nor results, which may be anybody's secrets.
+//! calls' path. They hold neither arguments nor results, which may be anybody's secrets: what went
+//! wrong stands there in the hub's own words, never in the server's.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use dormouse_orchestrator::{Called, Reply};
 use dormouse_storage::{Storage, StorageError, Table, Write};
-use dormouse_types::{Outcome, Scope, ServerKey, Timestamp, ToolKey, ToolName, chain};
+use dormouse_types::{Outcome, Scope, ServerKey, Timestamp, ToolKey, ToolName};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -41,7 +42,7 @@ pub struct CallRecord {
     pub duration_ms: f64,
     /// Whether the server was woken for it.
     pub woke: bool,
-    /// What went wrong, in words.
+    /// What went wrong, in the hub's words; the server's are only in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -174,9 +175,9 @@ impl Records {
     fn add<R: Reply>(self: &Arc<Self>, caller: &Scope, called: &Called<R>) {
         let outcome = called.outcome();
         let error = match &called.result {
-            Ok(result) if outcome == Outcome::ToolError => Some(cut(&result.text())),
+            Ok(_) if outcome == Outcome::ToolError => Some("the tool answered that it failed".to_owned()),
             Ok(_) => None,
-            Err(error) => Some(cut(&chain(error))),
+            Err(error) => Some(error.in_our_words()),
         };
         self.keep(caller, &called.key, End { outcome, duration: called.duration, woke: called.woke, error });
     }
@@ -276,15 +277,6 @@ fn push_capped<T>(queue: &mut VecDeque<T>, item: T, most: usize) {
         queue.pop_front();
     }
     queue.push_back(item);
-}
-
-/// What went wrong may be a whole page.
-fn cut(text: &str) -> String {
-    const LONGEST: usize = 300;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 impl Context {

@@ -78,7 +78,8 @@ impl Context {
         deadline: Option<Duration>,
     ) -> Result<Value, ReadError> {
         let entry = self.server_of_resource(server, uri)?;
-        Ok(self.orchestrator().read_resource(&entry.key, uri, deadline).await?)
+        let read = self.orchestrator().read_resource(&entry.key, uri, deadline).await;
+        Ok(read.map_err(|error| self.told_here(&entry.key, error))?)
     }
 
     /// The server that offers a resource: the one that is named, else the one that lists the
@@ -111,7 +112,8 @@ impl Context {
     ) -> Result<Value, ReadError> {
         let listed = |entry: &Entry| entry.features.prompts.iter().any(|it| it.name == name);
         let entry = self.offering("prompt", name, server, listed)?;
-        Ok(self.orchestrator().get_prompt(&entry.key, name, arguments, deadline).await?)
+        let got = self.orchestrator().get_prompt(&entry.key, name, arguments, deadline).await;
+        Ok(got.map_err(|error| self.told_here(&entry.key, error))?)
     }
 
     fn offered<T: Clone>(&self, of: impl Fn(&Entry) -> &Vec<T>) -> Vec<Offered<T>> {

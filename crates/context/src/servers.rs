@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dormouse_orchestrator::{Noise, RegisterError};
+use dormouse_orchestrator::RegisterError;
 use dormouse_registry::{Entry, NoSuchServer, ToolRef};
 use dormouse_types::{ServerKey, ServerName, ServerStatus, Timestamp};
 
@@ -44,6 +44,10 @@ impl Context {
         let name = self.shown(&entry.key);
         let status =
             catalog.status(&entry.key).unwrap_or_else(|| Arc::new(ServerStatus::dormant(Timestamp::now())));
+        let status = match status.said.is_some() && !self.sees_output(&entry.key) {
+            true => Arc::new(status.without_output()),
+            false => status,
+        };
         ServerInfo { name, entry: entry.clone(), status, tools }
     }
 
@@ -65,7 +69,8 @@ impl Context {
     /// # Errors
     /// [`ChangeError`]; a server that the store shares may be woken.
     pub async fn attach(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
-        self.orchestrator().attach(&self.key_of(name)?).await?;
+        let key = self.key_of(name)?;
+        self.orchestrator().attach(&key).await.map_err(|error| self.told_here(&key, error))?;
         Ok(self.server(name)?)
     }
 
@@ -77,14 +82,5 @@ impl Context {
         let key = self.own(name)?.key.clone();
         self.orchestrator().detach(&key).await;
         Ok(self.server(name)?)
-    }
-
-    /// The last lines that a server's process printed on stderr, and what it printed beside MCP;
-    /// `None` while it sleeps. Not of one that the store only shares: it tells of others' calls.
-    ///
-    /// # Errors
-    /// [`ChangeError`]
-    pub fn output(&self, name: &ServerName) -> Result<Option<(Vec<String>, Noise)>, ChangeError> {
-        Ok(self.orchestrator().output(&self.own(name)?.key))
     }
 }

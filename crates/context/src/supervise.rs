@@ -47,7 +47,7 @@ impl Context {
             healthy: matches!(server.status.state, ServerState::Healthy | ServerState::Dormant),
             state: server.status.state,
             latency: None,
-            reason: server.status.reason.clone().or_else(|| Some("not asked: it is the store's".to_owned())),
+            reason: server.status.told().or_else(|| Some("not asked: it is the store's".to_owned())),
         });
         (server.name, check)
     }
@@ -61,7 +61,8 @@ impl Context {
     pub async fn connect(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
         let entry = self.own(name)?;
         self.orchestrator().want(&entry.key, to_run(&entry), None).await?;
-        self.orchestrator().attach(&entry.key).await?;
+        let attached = self.orchestrator().attach(&entry.key).await;
+        attached.map_err(|error| self.told_here(&entry.key, error))?;
         Ok(self.server(name)?)
     }
 
@@ -89,7 +90,7 @@ impl Context {
     pub async fn restart(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
         let key = self.own(name)?.key.clone();
         self.orchestrator().detach(&key).await;
-        self.orchestrator().attach(&key).await?;
+        self.orchestrator().attach(&key).await.map_err(|error| self.told_here(&key, error))?;
         Ok(self.server(name)?)
     }
 
@@ -99,7 +100,7 @@ impl Context {
     /// [`ChangeError`]: an agent can only refresh its own servers.
     pub async fn refresh(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
         let key = self.own(name)?.key.clone();
-        self.orchestrator().refresh(&key).await?;
+        self.orchestrator().refresh(&key).await.map_err(|error| self.told_here(&key, error))?;
         Ok(self.server(name)?)
     }
 

@@ -358,7 +358,14 @@ struct Deciding {
 
 impl Deciding {
     fn server(&mut self, Wish { path, name, key, entry, notes }: Wish) {
-        let mut fate = self.fate(&key, &entry);
+        // What an export hid stands for what is here.
+        let (entry, mut fate) = match self.file.unmasked(&key, &entry) {
+            Ok(entry) => {
+                let fate = self.fate(&key, &entry);
+                (entry, fate)
+            }
+            Err(error) => (entry, Fate::Refused(error.to_string())),
+        };
         if matches!(fate, Fate::Added | Fate::Replaced) {
             let entry = with_settings_of(self.file.raw(&key), entry);
             match self.file.put_raw(&key, &entry) {

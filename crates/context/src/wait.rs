@@ -81,7 +81,7 @@ impl Context {
                 return Err(WaitError::Late {
                     server: name.clone(),
                     now: info.status.state,
-                    reason: info.status.reason.clone(),
+                    reason: info.status.told(),
                     waited: timeout,
                 });
             }

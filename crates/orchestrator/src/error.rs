@@ -58,11 +58,9 @@ impl StartFault {
             Self::Start(protocol::StartError { fault: protocol::StartFault::SignIn(error), .. }) => {
                 Some(error.to_string())
             }
-            Self::Needs(_)
-            | Self::Environment(_)
-            | Self::Variable(_)
-            | Self::Start(_)
-            | Self::Told(_) => None,
+            Self::Needs(_) | Self::Environment(_) | Self::Variable(_) | Self::Start(_) | Self::Told(_) => {
+                None
+            }
         }
     }
 
@@ -81,7 +79,9 @@ impl StartFault {
     /// The fault without what the server printed.
     fn without_output(self: Arc<Self>) -> Arc<Self> {
         match &*self {
-            Self::Start(error) if error.stderr.is_empty() && error.noise == protocol::Noise::default() => self,
+            Self::Start(error) if error.stderr.is_empty() && error.noise == protocol::Noise::default() => {
+                self
+            }
             Self::Start(_) => Arc::new(match self.sign_in() {
                 Some(how) => Self::SignIn { how },
                 None => Self::Told(self.chain()),
@@ -106,7 +106,9 @@ impl WithoutOutput for LeaseError {
     fn without_output(self) -> Self {
         match self {
             Self::Start { server, source } => Self::Start { server, source: source.without_output() },
-            Self::Open { server, failures, reason, .. } => Self::Open { server, failures, reason, said: None },
+            Self::Open { server, failures, reason, .. } => {
+                Self::Open { server, failures, reason, said: None }
+            }
             other => other,
         }
     }

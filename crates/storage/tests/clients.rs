@@ -287,7 +287,7 @@ fn plan_shows_applies_and_is_taken_back() {
     let before = r#"{"mcpServers": {"a": {"command": "x", "env": {"T": "old-secret"}}}, "other": "kept"}"#;
     std::fs::write(&file, before).unwrap();
     let new = servers(&[
-        ("a", json!({"command": "x", "env": {"T": "new-secret"}})),
+        ("a", json!({"command": "x", "args": ["--key", "a-secret"], "env": {"T": "new-secret"}})),
         ("b", json!({"url": "https://me:secret@h/mcp?key=secret", "headers": {"K": "secret", "V": "${V}"}})),
     ]);
     let planned = plan(Client::Cursor, &file, &new).unwrap();
@@ -296,10 +296,10 @@ fn plan_shows_applies_and_is_taken_back() {
     let shown = lines.join("\n");
     assert!(!shown.contains("secret") && !format!("{planned:?}").contains("secret"), "{shown}");
     for line in [
-        r#"-       "T": "***""#,
-        r#"+       "T": "*** (changed)""#,
+        r#"-       "T": "…""#,
+        r#"+       "T": "… (changed)""#,
         r#"+   "b": {"#,
-        r#"+     "url": "https://***@h/mcp?***","#,
+        r#"+     "url": "https://…@h/mcp?key=…","#,
         r#"+       "V": "${env:V}""#,
         r#"      "command": "x","#,
     ] {

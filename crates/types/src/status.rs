@@ -66,8 +66,13 @@ impl fmt::Display for ServerState {
 pub struct ServerStatus {
     /// The word.
     pub state: ServerState,
-    /// Why, where the word alone does not say it.
+    /// Why, where the word alone does not say it. Nothing in it is from the server's own output,
+    /// which may tell of anybody's calls.
     pub reason: Option<String>,
+    /// What its process printed last before it failed. For the store, and for an agent of which
+    /// alone the server and its process are; see [`told`](Self::told).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// When it entered this state.
     pub since: Timestamp,
     /// Failures in a row.
@@ -86,11 +91,25 @@ impl ServerStatus {
         Self {
             state: ServerState::Dormant,
             reason: None,
+            said: None,
             since,
             failures: 0,
             next_retry: None,
             pid: None,
             generation: 0,
         }
+    }
+
+    /// The reason with what the process printed last, for those who may see that.
+    pub fn told(&self) -> Option<String> {
+        match (&self.reason, &self.said) {
+            (Some(reason), Some(said)) => Some(format!("{reason}; it said: {said}")),
+            (reason, _) => reason.clone(),
+        }
+    }
+
+    /// The same without what the process printed.
+    pub fn without_output(&self) -> Self {
+        Self { said: None, ..self.clone() }
     }
 }

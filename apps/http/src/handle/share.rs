@@ -9,12 +9,13 @@ use super::tools::{OfServer, ToolPath};
 use super::{ServerPath, named};
 use crate::domain::{
     AgentId, CallFilter, Outcome, Reset, Scope, ServerName, Timestamp, ToolSettings, chain, intake_text,
+    masked,
 };
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Entered, JsonText, MaybeJson};
 use crate::problem::{Code, Problem};
 use crate::wire::{
     AddedServers, AgentItem, CallRecordItem, EntryReport, ResetBody, ResetReport, ServerItem, Sharing,
-    ToolSetting, ToolStatItem, masked,
+    ToolSetting, ToolStatItem,
 };
 
 /// The most records that one request gets.
@@ -115,9 +116,8 @@ pub(crate) async fn entry(
     Entered { context, .. }: Entered,
     ApiPath(path): ApiPath<ServerPath>,
 ) -> Result<Json<EntryReport>, Problem> {
-    let mut entry = context.entry(&path.server()?).await?;
-    entry.iter_mut().for_each(masked);
-    Ok(Json(EntryReport { name: path.name, entry }))
+    let entry = context.entry(&path.server()?).await?;
+    Ok(Json(EntryReport { name: path.name, entry: entry.as_ref().map(masked) }))
 }
 
 /// Shows what this context configured, in the form of `mcp.json`, with `…` for what may be secret.
@@ -126,9 +126,7 @@ pub(crate) async fn entry(
     responses((status = 200, body = Object), (status = "default", body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn config(Entered { context, .. }: Entered) -> Result<Json<Value>, Problem> {
-    let mut document = context.config().await?;
-    masked(&mut document);
-    Ok(Json(document))
+    Ok(Json(masked(&context.config().await?)))
 }
 
 /// Adds servers to `mcp.json` in any form: one with its `name`, a list, `{"mcpServers": …}`, a map

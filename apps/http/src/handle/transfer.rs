@@ -11,10 +11,10 @@ use utoipa::IntoParams;
 
 use super::named;
 use crate::app::App;
-use crate::domain::{Client, Import, ProblemKind, ServerName, chain, clients};
+use crate::domain::{Client, Import, ProblemKind, ServerName, chain, clients, masked};
 use crate::extract::{ApiJson, ApiQuery, Entered};
 use crate::problem::{Code, Problem};
-use crate::wire::{ExportedServers, ImportBody, ImportedReport, LeftOutItem, masked};
+use crate::wire::{ExportedServers, ImportBody, ImportedReport, LeftOutItem};
 
 /// Takes servers from another client's configuration, from an `mcp.json` or from MCPStore's files.
 ///
@@ -94,7 +94,7 @@ pub(crate) struct ExportAsked {
     client: Option<String>,
     /// These servers only, with commas between them.
     names: Option<String>,
-    /// Whether values of variables and headers are in it, and not `…`. Needs a token for the store.
+    /// Whether what may be secret is in it, and not `…`. Needs a token for the store.
     #[serde(default)]
     secrets: bool,
 }
@@ -123,10 +123,8 @@ pub(crate) async fn export(
     let mut export = context.export(&names).await?;
     if !asked.secrets {
         for (_, entry) in &mut export.servers {
-            let mut value = Value::Object(std::mem::take(entry));
-            masked(&mut value);
-            if let Value::Object(masked) = value {
-                *entry = masked;
+            if let Value::Object(shown) = masked(&Value::Object(std::mem::take(entry))) {
+                *entry = shown;
             }
         }
     }

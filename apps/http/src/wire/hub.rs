@@ -96,7 +96,7 @@ impl UnwellServer {
         let status = &server.status;
         match status.state {
             ServerState::Warning | ServerState::Reconnecting | ServerState::Unreachable => {
-                Some(Self { name: server.name.clone(), status: status.state, reason: status.reason.clone() })
+                Some(Self { name: server.name.clone(), status: status.state, reason: status.told() })
             }
             ServerState::Dormant
             | ServerState::Initializing

@@ -6,7 +6,7 @@
 //!
 //! * What a released hub sends stays: fields are added, never renamed or removed.
 //! * No secret has a place here: of variables only the names are shown, of arguments of
-//!   programs nothing.
+//!   programs at most the names of options. Entries of `mcp.json` pass `masked` first.
 
 mod chat;
 mod event;
@@ -30,7 +30,6 @@ pub use server::{
     AddServer, Disconnected, Doubtful, DriftItem, OutputReport, RegisterServer, Registered, ServerItem,
     ServerTool,
 };
-pub(crate) use share::masked;
 pub use share::{
     AddedServer, AddedServers, AgentItem, CallRecordItem, EntryReport, FailedServer, GetPrompt, Gone,
     OfferedItem, ReadResource, ResetBody, ResetReport, Sharing, ToolSetting, ToolStatItem,

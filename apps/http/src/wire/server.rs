@@ -209,7 +209,7 @@ impl<'a> From<&'a ServerInfo> for ServerItem<'a> {
             confidence: confidence.to_owned(),
             doubts,
             drift: entry.drift.iter().map(DriftItem::from).collect(),
-            reason: status.reason.clone(),
+            reason: status.told(),
             since: status.since.to_string(),
             failures: status.failures,
             next_retry: status.next_retry.map(|at| at.to_string()),

@@ -186,7 +186,7 @@ pub struct CallRecordItem {
     pub duration_ms: f64,
     /// Whether the server was woken for it.
     pub woke: bool,
-    /// What went wrong.
+    /// What went wrong, in the hub's words and none of the server's.
     pub error: Option<String>,
 }
 
@@ -294,60 +294,4 @@ pub struct GetPrompt {
     /// The whole time that the caller gives, a wake included.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
-}
-
-/// Puts `…` in place of what may be secret: values of variables and headers, keys and tokens.
-/// A value that only names variables stays.
-pub(crate) fn masked(value: &mut Value) {
-    const MAPS: [&str; 2] = ["env", "headers"];
-    const SECRETS: [&str; 5] = ["auth", "token", "api_key", "client_secret", "password"];
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match member {
-                    Value::Object(map) if MAPS.contains(&name.as_str()) => {
-                        map.values_mut().for_each(mask);
-                    }
-                    // Says that a person signs in.
-                    Value::String(text) if name == "auth" && text == "oauth" => {}
-                    Value::String(_) if SECRETS.contains(&name.as_str()) => mask(member),
-                    other => masked(other),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(masked),
-        _ => {}
-    }
-}
-
-fn mask(value: &mut Value) {
-    let only_names = value.as_str().is_some_and(|text| {
-        text.starts_with("${")
-            && text.ends_with('}')
-            && text.matches('$').count() == 1
-            && !text.contains(":-")
-    });
-    if !only_names {
-        *value = Value::String("…".to_owned());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::masked;
-    use serde_json::json;
-
-    #[test]
-    fn what_may_be_secret_is_masked_and_names_of_variables_are_not() {
-        let mut entry = json!({
-            "command": "x", "env": {"A": "s3cret", "B": "${B}", "C": "${C:-s3cret}", "D": 7},
-            "headers": {"Authorization": "Bearer ${T}"}, "dormouse": {"oauth": {"client_secret": "s3cret"}},
-        });
-        masked(&mut entry);
-        let expected = json!({
-            "command": "x", "env": {"A": "…", "B": "${B}", "C": "…", "D": "…"},
-            "headers": {"Authorization": "…"}, "dormouse": {"oauth": {"client_secret": "…"}},
-        });
-        assert_eq!(entry, expected);
-    }
 }

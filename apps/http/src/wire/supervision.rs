@@ -160,7 +160,7 @@ impl From<&ServerStats> for ServerStatItem {
             server_name: server.name.clone(),
             owner: owner(&server.key),
             status: server.status.state,
-            reason: server.status.reason.clone(),
+            reason: server.status.told(),
             since: server.status.since.to_string(),
             failures: server.status.failures,
             tools: server.tools,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::mcp_json::{MASK, servers_masked};
 
 /// One line of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,58 +30,34 @@ pub(super) fn diff(before: &Value, after: &Value) -> Vec<DiffLine> {
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     };
-    between(&lines(&masked(before, None)), &lines(&masked(after, Some(before))))
+    let shown = marked(servers_masked(after), after, Some(before));
+    between(&lines(&servers_masked(before)), &lines(&shown))
 }
 
-/// Values of variables and headers, and what else is secret by its name, hidden; a changed one says so.
-fn masked(servers: &Value, before: Option<&Value>) -> Value {
-    let Value::Object(members) = servers else { return servers.clone() };
-    let masked = |(key, value): (&String, &Value)| {
-        let before = before.map(|before| before.get(key).unwrap_or(&Value::Null));
-        let value = match (key.as_str(), value) {
-            ("env" | "headers" | "http_headers", Value::Object(values)) => {
-                let hidden = values.iter().map(|(name, value)| {
-                    (
-                        name.clone(),
-                        hidden(value, before.map(|before| before.get(name).unwrap_or(&Value::Null))),
-                    )
-                });
-                Value::Object(hidden.collect::<Map<_, _>>())
-            }
-            ("token" | "api_key" | "auth" | "client_secret" | "clientSecret" | "bearer_token", value) => {
-                hidden(value, before)
-            }
-            ("url" | "serverUrl", Value::String(url)) => Value::from(without_secrets(url)),
-            (_, value) => self::masked(value, before),
-        };
-        (key.clone(), value)
-    };
-    Value::Object(members.iter().map(masked).collect())
-}
-
-/// An address without its login, and without its query, which often holds a key.
-fn without_secrets(url: &str) -> String {
-    let (address, query) = match url.split_once('?') {
-        Some((address, _)) => (address, "?***"),
-        None => (url, ""),
-    };
-    match address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
-        Some((scheme, (_, host))) => format!("{scheme}://***@{host}{query}"),
-        None => format!("{address}{query}"),
-    }
-}
-
-fn hidden(value: &Value, before: Option<&Value>) -> Value {
-    let is_variable = |text: &str| {
-        let inner = text.strip_prefix("Bearer ").unwrap_or(text);
-        inner.starts_with("${") && inner.ends_with('}') && !inner.contains(":-")
-    };
-    match value {
-        Value::String(text) if is_variable(text) => value.clone(),
-        value if before.is_some_and(|before| !before.is_null() && before != value) => {
-            Value::from("*** (changed)")
+/// What shows of servers, where each hidden value that differs from the one before says so.
+fn marked(shown: Value, value: &Value, before: Option<&Value>) -> Value {
+    match (shown, value) {
+        (Value::Object(members), Value::Object(values)) => {
+            let marked = members.into_iter().map(|(name, shown)| {
+                let before = before.and_then(|before| before.get(&name));
+                let shown = match values.get(&name) {
+                    Some(value) => marked(shown, value, before),
+                    None => shown,
+                };
+                (name, shown)
+            });
+            Value::Object(marked.collect())
         }
-        _ => Value::from("***"),
+        (Value::Array(items), Value::Array(values)) => {
+            let marked = items.into_iter().zip(values).enumerate().map(|(index, (shown, value))| {
+                marked(shown, value, before.and_then(|before| before.get(index)))
+            });
+            Value::Array(marked.collect())
+        }
+        (Value::String(text), value) if text.contains(MASK) && before.is_some_and(|it| it != value) => {
+            Value::from(format!("{text} (changed)"))
+        }
+        (shown, _) => shown,
     }
 }
 

@@ -16,17 +16,20 @@ impl McpFile {
     }
 
     /// Adds an entry as somebody gave it, or replaces the whole entry. Whose it is and its name
-    /// come from the key, whatever the entry says.
+    /// come from the key, whatever the entry says. A [`MASK`](super::MASK) stands for what is stored
+    /// at its place.
     ///
     /// # Errors
     /// The problems that make it no server; then the file is as it was.
     pub fn put_raw(&mut self, key: &ServerKey, entry: &Map<String, Value>) -> Result<&McpServer, EntryError> {
-        self.become_entry(key, &self.with_entry(key, entry.clone()))
+        let entry = self.unmasked(key, entry)?;
+        self.become_entry(key, &self.with_entry(key, entry))
     }
 
     /// Changes parts of an entry, as by a JSON merge patch (RFC 7396): members are put over those
     /// there, `null` takes one away, and what the patch does not name stays byte for byte. Whose
-    /// the entry is and its name do not change.
+    /// the entry is and its name do not change. A [`MASK`](super::MASK) stands for what is stored at
+    /// its place.
     ///
     /// # Errors
     /// [`EntryError`]; then the file is as it was.
@@ -38,8 +41,9 @@ impl McpFile {
         let Some(entry) = self.entries.get(key) else {
             return Err(EntryError::Unknown { key: key.clone() });
         };
+        let patch = self.unmasked(key, patch)?;
         let path = [self.servers_key, &entry.file_key];
-        let patch = without_identity(patch.clone(), &entry.value);
+        let patch = without_identity(patch, &entry.value);
         let text = splice::merge(&self.text, &path, &entry.value, &patch);
         self.become_entry(key, &text)
     }

@@ -33,6 +33,7 @@
 mod edit;
 mod expand;
 mod intake;
+mod mask;
 mod read;
 mod reader;
 mod remote;
@@ -45,11 +46,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dormouse_types::ServerKey;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use expand::{MissingVariable, expand};
 pub use intake::{Intake, IntakeEntry, IntakeError, intake, intake_text};
 pub(crate) use intake::{fold_credentials, intake_maps};
+pub(crate) use mask::servers_masked;
+use mask::unmasked;
+pub use mask::{MASK, masked};
 pub(crate) use reader::kind;
 pub(crate) use remote::{NamedTransport, inferred_transport, named_transport, names_own};
 pub(crate) use save::{Backup, LARGEST_OF_CLIENTS, read as read_file, read_up_to, replace_if, resolved};
@@ -142,7 +146,7 @@ pub enum EntryError {
         /// The server that was meant.
         key: ServerKey,
     },
-    /// It would be no server.
+    /// It would be no server, or holds [`MASK`] where nothing is stored that it could stand for.
     #[error("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
     Invalid {
         /// All of what is wrong with it.
@@ -183,6 +187,28 @@ impl McpFile {
     /// What does not work as written, in the order of the file.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// An entry that is handed in for a server, with what is stored in place of each [`MASK`].
+    ///
+    /// # Errors
+    /// [`EntryError::Invalid`] with every place where nothing is stored that a mask could stand for.
+    pub fn unmasked(
+        &self,
+        key: &ServerKey,
+        entry: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, EntryError> {
+        unmasked(entry, self.raw(key).as_ref()).map_err(|places| {
+            let problem = |place: String| Problem {
+                path: format!("{key}{place}"),
+                server: Some(key.clone()),
+                kind: ProblemKind::Unusable,
+                message: format!(
+                    "holds `{MASK}`, which stands for a hidden value, and no such value is stored there"
+                ),
+            };
+            EntryError::Invalid { problems: places.into_iter().map(problem).collect() }
+        })
     }
 
     /// The text as it would be saved.
