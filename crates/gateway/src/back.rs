@@ -3,22 +3,28 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dormouse::{BackChannel, CallEvent, PeerAnswer, PeerRequest, Scope};
+use dormouse::{BackChannel, CallEvent, LOG_LEVELS, PeerAnswer, PeerRequest, Scope};
 use serde_json::{Map, Number, Value, json};
 
 use crate::caller::{Caller, Life, Outlet};
-use crate::message::{Request, notification};
+use crate::message::{Fault, MISSING_CAPABILITY, Request, notification};
 use crate::parked::Questions;
+use crate::tasks;
 
-/// MCP's levels of log messages (RFC 5424), lowest first.
-const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 /// How far a wake moves the progress: less than what any tool would count, since what it counts must
 /// still be more.
 const STEP: f64 = 1e-6;
 
 /// Whether a text is one of MCP's log levels.
 pub(crate) fn is_level(level: &str) -> bool {
-    LEVELS.contains(&level)
+    LOG_LEVELS.contains(&level)
+}
+
+/// Whether a message of this level belongs to the log from another level on. One of a level that
+/// nobody knows does not.
+pub(crate) fn is_from(level: &str, wanted: &str) -> bool {
+    let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
+    rank(level) >= rank(wanted)
 }
 
 /// The back channel of one request.
@@ -26,10 +32,14 @@ pub(crate) fn is_level(level: &str) -> bool {
 pub(crate) struct Back {
     scope: Scope,
     life: Life,
+    /// What the client can do, as the server is told.
+    capabilities: Arc<Value>,
     log_level: Option<String>,
     /// Where questions of an older server wait for a stateless client to come again.
     questions: Arc<Questions>,
     way: Mutex<Way>,
+    /// What the client lacks for a question of the server.
+    lacks: Mutex<Option<Value>>,
 }
 
 #[derive(Debug)]
@@ -50,9 +60,11 @@ impl Back {
         Arc::new(Self {
             scope: scope.clone(),
             life: caller.life.clone(),
+            capabilities: capabilities(caller, request),
             log_level: caller.log_level(),
             questions: Arc::default(),
             way: Mutex::new(way),
+            lacks: Mutex::default(),
         })
     }
 
@@ -66,6 +78,24 @@ impl Back {
         way.outlet = Arc::clone(&caller.outlet);
         way.token = request.meta("progressToken").filter(|token| !token.is_null()).cloned();
         way.told = None;
+    }
+
+    /// The answer to a call that failed, and may have because its server asked what the client cannot
+    /// answer: in 2026-07-28 that has an error of its own. A call that went well all the same is well.
+    pub(crate) fn judged(&self, answer: Result<Value, Fault>) -> Result<Value, Fault> {
+        let failed = match &answer {
+            Ok(result) => result.get("isError").and_then(Value::as_bool) == Some(true),
+            Err(_) => true,
+        };
+        let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (&self.life, lacks) {
+            (Life::Stateless(_), Some(lacks)) if failed => {
+                let words = "The server asked what this client did not announce that it can answer";
+                let needed = json!({ "requiredCapabilities": lacks });
+                Err(Fault::new(MISSING_CAPABILITY, words).with_data(needed))
+            }
+            _ => answer,
+        }
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {
@@ -96,14 +126,40 @@ impl Back {
     }
 
     fn wants(&self, level: &str) -> bool {
-        let rank = |level: &str| LEVELS.iter().position(|known| *known == level);
         match (&self.log_level, &self.life) {
-            (Some(wanted), _) => rank(level) >= rank(wanted),
+            (Some(wanted), _) => is_from(level, wanted),
             // Who did not ask gets what the server sends by itself.
             (None, Life::Session(_)) => true,
             (None, Life::Stateless(_)) => false,
         }
     }
+}
+
+/// What the client of a request can do. One with a session asks for a task call by call: a server of
+/// 2026-07-28 hears of it as an extension that the client knows for this request.
+fn capabilities(caller: &Caller, request: &Request) -> Arc<Value> {
+    let session = match &caller.life {
+        Life::Stateless(meta) => return Arc::clone(&meta.capabilities),
+        Life::Session(session) => session,
+    };
+    let said = session.capabilities();
+    let wants = tasks::are_asked_for(request);
+    if !wants && said["extensions"].get(tasks::EXTENSION).is_none() {
+        return Arc::clone(said);
+    }
+    let mut all = (**said).clone();
+    let Some(members) = all.as_object_mut() else { return Arc::clone(said) };
+    let extensions = members.entry("extensions").or_insert_with(|| json!({}));
+    if !extensions.is_object() {
+        *extensions = json!({});
+    }
+    if let Some(extensions) = extensions.as_object_mut() {
+        extensions.shift_remove(tasks::EXTENSION);
+        if wants {
+            extensions.insert(tasks::EXTENSION.to_owned(), json!({}));
+        }
+    }
+    Arc::new(all)
 }
 
 /// A number that is whole stays so in JSON.
@@ -141,11 +197,13 @@ impl BackChannel for Back {
 
     async fn ask(&self, request: PeerRequest) -> PeerAnswer {
         if !can_answer(&self.capabilities(), &request) {
+            *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(needed(&request));
             return PeerAnswer::Unsupported;
         }
         match &self.life {
             Life::Session(session) => {
                 let outlet = Arc::clone(&self.way().outlet);
+                session.elicited().asked(&request, &outlet);
                 match session.ask(&outlet, &request.method, request.params).await {
                     Ok(result) => PeerAnswer::Result(result),
                     Err(fault) => {
@@ -158,10 +216,7 @@ impl BackChannel for Back {
     }
 
     fn capabilities(&self) -> Arc<Value> {
-        match &self.life {
-            Life::Session(session) => Arc::clone(session.capabilities()),
-            Life::Stateless(meta) => Arc::clone(&meta.capabilities),
-        }
+        Arc::clone(&self.capabilities)
     }
 
     fn wants_progress(&self) -> bool {
@@ -194,6 +249,16 @@ fn can_answer(capabilities: &Value, request: &PeerRequest) -> bool {
         "ping" => true,
         // What we do not know the client may.
         _ => true,
+    }
+}
+
+/// What a client must announce to be asked this.
+fn needed(request: &PeerRequest) -> Value {
+    match request.method.as_str() {
+        "elicitation/create" if request.params["mode"] == "url" => json!({ "elicitation": { "url": {} } }),
+        "elicitation/create" => json!({ "elicitation": {} }),
+        "sampling/createMessage" => json!({ "sampling": {} }),
+        _ => json!({ "roots": {} }),
     }
 }
 

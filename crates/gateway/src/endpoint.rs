@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::caller::{Caller, Life};
 use crate::dispatch;
 use crate::gateway::Gateway;
-use crate::message::{Fault, Incoming, Params, Request};
+use crate::message::{Fault, Incoming, Params, Request, response};
 use crate::mode::Mode;
 use crate::session::{Session, Sessions};
 
@@ -71,6 +71,11 @@ impl Endpoint {
         id: Option<String>,
         params: &Params,
     ) -> Result<(Arc<Session>, Value), Fault> {
+        dispatch::introduced(self).await;
+        if self.sessions().make_room().await? {
+            // Servers that were held for what has ended are let go.
+            self.gateway.watches().tidy();
+        }
         let seen = self.lists().digests();
         let session =
             self.sessions().begin(id, self.scope().clone(), self.mode.clone(), seen, params).await?;
@@ -124,7 +129,12 @@ impl Endpoint {
     /// Takes what needs no answer from a client with a session.
     pub(crate) fn take(&self, session: &Arc<Session>, message: Incoming) {
         match message {
-            Incoming::Answer { id, answer } => session.answered(&id, answer),
+            Incoming::Answer { id, answer } => {
+                // The question may be that of a call at another hub.
+                if let Some(answer) = session.answered(&id, answer) {
+                    session.pass_on(response(&id, answer));
+                }
+            }
             Incoming::Notification { method, params } => dispatch::noted(self, session, &method, params),
             // A transport answers requests by `answer`.
             Incoming::Request(_) => {}

@@ -9,6 +9,7 @@ use crate::catalogue::Catalogues;
 use crate::changes::Changes;
 use crate::endpoint::{Endpoint, NoSuchEndpoint};
 use crate::http::{Keep, Talks};
+use crate::links::Links;
 use crate::mode::Mode;
 use crate::parked::Parked;
 use crate::session::Sessions;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     changes: Changes,
     parked: Parked,
     tasks: Tasks,
+    links: Links,
     watches: Watches,
     keep: Arc<Keep>,
     talks: Talks,
@@ -38,12 +40,14 @@ impl Gateway {
     /// The gateway of a hub.
     pub fn new(hub: &Hub) -> Self {
         let changes = Changes::default();
+        let most_sessions = usize::try_from(hub.config().mcp.max_sessions).unwrap_or(usize::MAX);
         let shared = Shared {
-            sessions: Sessions::new(hub.storage().clone(), changes.nudge()),
+            sessions: Sessions::new(hub.storage().clone(), most_sessions, changes.nudge()),
             catalogues: Catalogues::default(),
             changes,
             parked: Parked::default(),
             tasks: Tasks::default(),
+            links: Links::default(),
             watches: Watches::default(),
             keep: Arc::default(),
             talks: Talks::default(),
@@ -51,6 +55,7 @@ impl Gateway {
         };
         let gateway = Self { shared: Arc::new(shared) };
         crate::replicas::follow(&gateway, &**hub.storage());
+        crate::unasked::follow(&gateway, hub);
         gateway
     }
 
@@ -98,6 +103,10 @@ impl Gateway {
 
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.shared.tasks
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        &self.shared.links
     }
 
     pub(crate) fn watches(&self) -> &Watches {

@@ -8,7 +8,8 @@
 //!
 //! Clients up to 2025-11-25 greet by `initialize` and have a session;
 //! those of 2026-07-28 say with each request who they are. Servers are of either kind too, and all
-//! four pairs work: what the one side does not know is translated in `back` and `parked`.
+//! four pairs work: what the one side does not know is translated in `back`, `parked`
+//! and `tasks`.
 //!
 //! # Invariants
 //!
@@ -17,7 +18,8 @@
 //! * `list_changed` is said when a list of that endpoint reads otherwise than before, never
 //!   because a server woke or slept.
 //! * A session belongs to one context. Elsewhere it is unknown.
-//! * A request of a client is at most one request of a server.
+//! * A request of a client is at most one request of a server, but for the rounds that a server asks
+//!   for, and for tasks between the lives.
 
 #![warn(missing_docs)]
 
@@ -29,6 +31,7 @@ mod dispatch;
 mod endpoint;
 mod gateway;
 pub mod http;
+mod links;
 mod message;
 mod mode;
 mod parked;
@@ -38,6 +41,7 @@ mod search;
 mod session;
 pub mod stdio;
 mod tasks;
+mod unasked;
 mod watch;
 
 pub use endpoint::{Endpoint, NoSuchEndpoint};

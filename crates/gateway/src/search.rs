@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::catalogue::tool_value;
+use crate::dispatch::FIRST_CONTACT;
 use crate::endpoint::Endpoint;
 use crate::message::{Fault, Params};
 
@@ -76,8 +77,9 @@ pub(crate) fn tools() -> Vec<(String, Value)> {
     ]
 }
 
-/// Answers `find_tools` and `describe_tool`.
-pub(crate) fn answer(endpoint: &Endpoint, name: &str, arguments: &Params) -> Result<Value, Fault> {
+/// Answers `find_tools` and `describe_tool`. Servers that are contacted for the first time ever are
+/// waited for.
+pub(crate) async fn answer(endpoint: &Endpoint, name: &str, arguments: &Params) -> Result<Value, Fault> {
     let text = |member: &str| arguments.get(member).and_then(Value::as_str);
     match name {
         FIND => {
@@ -86,18 +88,29 @@ pub(crate) fn answer(endpoint: &Endpoint, name: &str, arguments: &Params) -> Res
                 .get("limit")
                 .and_then(Value::as_u64)
                 .map_or(FOUND, |limit| usize::try_from(limit).unwrap_or(MOST_FOUND).clamp(1, MOST_FOUND));
-            let found: Vec<Value> = endpoint
-                .context()
+            let context = endpoint.context();
+            context.first_contacts(FIRST_CONTACT).await;
+            let found: Vec<Value> = context
                 .search(query, limit)
                 .into_iter()
                 .map(|found| json!({ "name": found.full_name, "description": found.tool.description }))
                 .collect();
-            Ok(told(json!({ "tools": found })))
+            let mut answer = json!({ "tools": found });
+            match context.connecting() {
+                0 => {}
+                connecting => {
+                    answer["connecting"] = Value::from(connecting);
+                    answer["note"] = Value::from(
+                        "Some servers are being contacted for the first time, and what they offer is not known \
+                         yet: if nothing fits, ask again in a moment.",
+                    );
+                }
+            }
+            Ok(told(answer))
         }
         DESCRIBE => {
             let Some(name) = text("name") else { return Ok(told_wrong("`name` must be a text")) };
-            let catalog = endpoint.context().registry().snapshot();
-            Ok(match catalog.find_tool(endpoint.scope(), name, None) {
+            Ok(match endpoint.context().find_tool(name, None, Some(FIRST_CONTACT)).await {
                 Ok(tool) => told(tool_value(&tool, tool.full_name())),
                 Err(error) => told_wrong(&error.to_string()),
             })

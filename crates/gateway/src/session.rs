@@ -3,9 +3,19 @@
 //! What is stored is what the client said when it greeted, its log level and its subscriptions: a
 //! hub that is started anew, or another one on the same Redis, goes on with it. What was under way
 //! at that moment is lost with the process that did it.
+//!
+//! # Invariants
+//!
+//! * One write of a session at a time, and none once it is over: what was ended never comes back.
+//! * What one session stores is bounded, and how many sessions there are (`room`).
+
+mod room;
+#[cfg(test)]
+mod tests;
+mod told;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +32,10 @@ use crate::http::Streams;
 use crate::message::{Fault, INTERNAL_ERROR, Id, notification, request};
 use crate::mode::Mode;
 use crate::revision::Revision;
+use crate::unasked::Elicited;
+
+pub(crate) use self::told::Receipt;
+use self::told::Told;
 
 /// How long a session that nobody uses stays in memory.
 const IDLE: Duration = Duration::from_secs(10 * 60);
@@ -32,8 +46,13 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often what is too old is looked for, while sessions begin.
 const SWEEP: Duration = Duration::from_secs(60);
 const SWEEP_STORED: Duration = Duration::from_secs(60 * 60);
-/// The longest that a client may say of itself when it greets.
-const LONGEST_GREETING: usize = 64 << 10;
+/// The longest that a client's capabilities may be.
+const LONGEST_CAPABILITIES: usize = 16 << 10;
+/// How much is kept of each thing that a client says of itself, in characters.
+const LONGEST_INFO: usize = 200;
+/// The most addresses that one session may watch, and how many bytes they may take.
+const MOST_WATCHED: usize = 1_000;
+const LONGEST_WATCHED: usize = 256 << 10;
 
 /// One session.
 #[derive(Debug)]
@@ -47,14 +66,18 @@ pub(crate) struct Session {
     state: Mutex<State>,
     /// Its streams over HTTP.
     streams: Arc<Streams>,
+    /// What it was asked that its user settles elsewhere.
+    elicited: Elicited,
     /// Our requests to the client are numbered.
     next: AtomicI64,
-    /// Seconds since `begun` at which it was last used.
+    /// Nanoseconds since `begun` at which it was last used.
     used: AtomicU64,
     begun: Instant,
     /// Cancelled when the client ends it.
     over: CancellationToken,
     storage: Arc<dyn Storage>,
+    /// Held while it is written, and while it is ended.
+    writing: tokio::sync::Mutex<()>,
     /// Told when there is somebody again to tell of changes.
     heard: Arc<Notify>,
 }
@@ -68,6 +91,10 @@ struct State {
     subscriptions: BTreeSet<String>,
     /// What the lists read like of which it knows.
     seen: Option<Digests>,
+    /// What is on its way to it.
+    told: Told,
+    /// Whether a write is about to begin.
+    keeping: bool,
     /// Requests of the client under way.
     running: HashMap<Id, CancellationToken>,
     /// Our requests to the client.
@@ -118,6 +145,10 @@ impl Session {
         &self.streams
     }
 
+    pub(crate) fn elicited(&self) -> &Elicited {
+        &self.elicited
+    }
+
     pub(crate) fn log_level(&self) -> Option<String> {
         self.state().log_level.clone()
     }
@@ -125,7 +156,17 @@ impl Session {
     /// Sets where messages go that belong to no request; `None`: nowhere, for the moment.
     pub(crate) fn set_outlet(&self, outlet: Option<Arc<dyn Outlet>>) {
         let opened = outlet.is_some();
-        self.state().outlet = outlet.unwrap_or_else(|| Arc::new(Nowhere));
+        let outlet = outlet.unwrap_or_else(|| Arc::new(Nowhere));
+        let before = {
+            let mut state = self.state();
+            if !Arc::ptr_eq(&state.outlet, &outlet) {
+                // Nobody will read there what is on its way.
+                state.told = Told::default();
+            }
+            std::mem::replace(&mut state.outlet, outlet)
+        };
+        // Not under the lock: with it go receipts, which look after the session.
+        drop(before);
         if opened {
             self.heard.notify_one();
         }
@@ -151,11 +192,12 @@ impl Session {
     }
 
     fn touch(&self) {
-        self.used.store(self.begun.elapsed().as_secs(), Ordering::Relaxed);
+        let used = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.used.store(used, Ordering::Relaxed);
     }
 
     fn idle(&self) -> Duration {
-        let used = Duration::from_secs(self.used.load(Ordering::Relaxed));
+        let used = Duration::from_nanos(self.used.load(Ordering::Relaxed));
         self.begun.elapsed().saturating_sub(used)
     }
 
@@ -171,22 +213,33 @@ impl Session {
         Some(Running { session: Arc::clone(self), id: id.clone(), cancelled })
     }
 
-    /// Cancels a request of the client; one that is not under way is none any more.
-    pub(crate) fn cancel(&self, id: &Id) {
+    /// Cancels a request of the client; whether it was under way here.
+    pub(crate) fn cancel(&self, id: &Id) -> bool {
         let token = self.state().running.get(id).cloned();
-        if let Some(token) = token {
+        if let Some(token) = &token {
             token.cancel();
         }
+        token.is_some()
     }
 
-    /// Delivers the client's answer to a request of ours; an unexpected one is dropped.
-    pub(crate) fn answered(&self, id: &Id, answer: Result<Value, Fault>) {
+    /// Delivers the client's answer to a request of ours. Gives it back if nothing of the kind was
+    /// asked here.
+    pub(crate) fn answered(&self, id: &Id, answer: Result<Value, Fault>) -> Option<Result<Value, Fault>> {
         let waiting = self.state().asked.remove(id);
         match waiting {
             // Fails when nobody waits any more.
-            Some(waiting) => drop(waiting.send(answer)),
-            None => debug!(?id, "a client answered what was not asked"),
+            Some(waiting) => {
+                let _ = waiting.send(answer);
+                None
+            }
+            None => Some(answer),
         }
+    }
+
+    /// Hands a message of the client on to the hub that has what it is for. Without other hubs it is
+    /// for nothing.
+    pub(crate) fn pass_on(&self, message: Value) {
+        crate::replicas::pass_on(&self.storage, &self.id, message);
     }
 
     /// Asks the client something on the way of one of its own requests. Dropping the future takes
@@ -220,6 +273,22 @@ impl Session {
         self.keep().await;
     }
 
+    /// Whether the client may want to hear of one more resource.
+    pub(crate) fn may_subscribe(&self, uri: &str) -> Result<(), Fault> {
+        let state = self.state();
+        if state.subscriptions.contains(uri) {
+            return Ok(());
+        }
+        let bytes = uri.len() + state.subscriptions.iter().map(String::len).sum::<usize>();
+        if state.subscriptions.len() < MOST_WATCHED && bytes <= LONGEST_WATCHED {
+            return Ok(());
+        }
+        Err(Fault::invalid(format!(
+            "a session watches at most {MOST_WATCHED} resources, and their addresses take at most \
+             {LONGEST_WATCHED} bytes"
+        )))
+    }
+
     /// Notes that the client wants to hear of a resource; false if it does already.
     pub(crate) async fn subscribe(&self, uri: &str) -> bool {
         let fresh = self.state().subscriptions.insert(uri.to_owned());
@@ -242,17 +311,14 @@ impl Session {
         self.state().subscriptions.iter().cloned().collect()
     }
 
-    /// What the lists read like of which it knows: those of now, unless it was told of others in an
-    /// earlier life of the hub.
-    pub(crate) fn seen_lists(&self, now: &Digests) -> Digests {
-        self.state().seen.get_or_insert_with(|| now.clone()).clone()
-    }
-
-    /// Keeps what the lists read like of which it was told now.
-    pub(crate) fn told_lists(self: Arc<Self>, now: Digests) {
-        self.state().seen = Some(now);
+    /// Stores it soon: several changes at once are one write.
+    fn keep_soon(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.state().keeping, true) {
+            return;
+        }
+        let session = Arc::clone(self);
         // Ends with one write.
-        tokio::spawn(async move { self.keep().await });
+        tokio::spawn(async move { session.keep().await });
     }
 
     /// Stores it. A failure costs only what would outlive this hub.
@@ -263,8 +329,13 @@ impl Session {
     }
 
     async fn store(&self) -> Result<(), StorageError> {
+        let _writing = self.writing.lock().await;
         let record = {
-            let state = self.state();
+            let mut state = self.state();
+            state.keeping = false;
+            if self.over.is_cancelled() {
+                return Ok(());
+            }
             Record {
                 scope: self.scope.clone(),
                 mode: self.mode.word().to_owned(),
@@ -341,11 +412,19 @@ pub(crate) struct Sessions {
     storage: Arc<dyn Storage>,
     heard: Arc<Notify>,
     live: Mutex<Live>,
+    /// How many there may be.
+    most: usize,
+    /// How many are stored, as far as this hub knows.
+    stored: AtomicUsize,
+    /// Held while room is made for more.
+    room: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Live {
     sessions: HashMap<String, Arc<Session>>,
+    /// How often some were ended: who reads one from storage sees whether it may have been that one.
+    ended: u64,
     swept: Instant,
     /// `None`: not yet in this life.
     swept_stored: Option<Instant>,
@@ -359,10 +438,11 @@ impl Live {
 }
 
 impl Sessions {
-    /// `heard` is told when a session can be told something again.
-    pub(crate) fn new(storage: Arc<dyn Storage>, heard: Arc<Notify>) -> Self {
-        let live = Live { sessions: HashMap::new(), swept: Instant::now(), swept_stored: None };
-        Self { storage, heard, live: Mutex::new(live) }
+    /// At most so many of them. `heard` is told when a session can be told something again.
+    pub(crate) fn new(storage: Arc<dyn Storage>, most: usize, heard: Arc<Notify>) -> Self {
+        let live = Live { sessions: HashMap::new(), ended: 0, swept: Instant::now(), swept_stored: None };
+        let (stored, room) = (AtomicUsize::new(0), tokio::sync::Mutex::default());
+        Self { storage, heard, live: Mutex::new(live), most, stored, room }
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
@@ -385,10 +465,11 @@ impl Sessions {
             Some(it @ Value::Object(_)) => it.clone(),
             Some(_) => return Err(Fault::invalid("`capabilities` must be an object")),
         };
-        let client_info = params.get("clientInfo").cloned().unwrap_or(Value::Null);
-        if capabilities.to_string().len() + client_info.to_string().len() > LONGEST_GREETING {
-            return Err(Fault::invalid("the client says more of itself than is kept"));
+        if capabilities.to_string().len() > LONGEST_CAPABILITIES {
+            let words = format!("`capabilities` take more than {LONGEST_CAPABILITIES} bytes");
+            return Err(Fault::invalid(words));
         }
+        let client_info = kept_of(params.get("clientInfo"));
         let id = match id {
             Some(id) => id,
             None => fresh_id()?,
@@ -396,6 +477,7 @@ impl Sessions {
         let session = self.made(id, scope, mode, Revision::for_greeting(asked), capabilities, client_info);
         session.state().seen = Some(seen);
         session.keep().await;
+        self.stored.fetch_add(1, Ordering::Relaxed);
         self.live().sessions.insert(session.id.clone(), Arc::clone(&session));
         self.sweep().await;
         Ok(session)
@@ -415,6 +497,8 @@ impl Sessions {
             log_level: None,
             subscriptions: BTreeSet::new(),
             seen: None,
+            told: Told::default(),
+            keeping: false,
             running: HashMap::new(),
             asked: HashMap::new(),
         };
@@ -427,45 +511,52 @@ impl Sessions {
             client_info,
             state: Mutex::new(state),
             streams: Arc::default(),
+            elicited: Elicited::default(),
             next: AtomicI64::new(first_question()),
             used: AtomicU64::new(0),
             begun: Instant::now(),
             over: CancellationToken::new(),
             storage: Arc::clone(&self.storage),
+            writing: tokio::sync::Mutex::default(),
             heard: Arc::clone(&self.heard),
         })
     }
 
     /// A session by its name, from memory or storage; the second: whether it was taken up again.
     pub(crate) async fn get(&self, id: &str) -> Result<Option<(Arc<Session>, bool)>, Fault> {
-        if let Some(session) = self.in_memory(id) {
-            return Ok(Some((session, false)));
+        loop {
+            if let Some(session) = self.in_memory(id) {
+                return Ok(Some((session, false)));
+            }
+            let ended = self.live().ended;
+            let Some(record) = self.stored(id).await? else { return Ok(None) };
+            let (Ok(mode), Some(revision)) =
+                (Mode::of(Some(&record.mode), record.server.as_deref()), Revision::read(&record.revision))
+            else {
+                return Ok(None);
+            };
+            let session = self.made(
+                id.to_owned(),
+                record.scope.clone(),
+                mode,
+                revision,
+                record.capabilities.clone(),
+                record.client_info.clone(),
+            );
+            session.take_up(&record);
+            let mut live = self.live();
+            if live.ended != ended {
+                // It may have been this one.
+                continue;
+            }
+            // Another request of it may have been faster.
+            let first = live.sessions.entry(id.to_owned()).or_insert_with(|| Arc::clone(&session));
+            let again = Arc::ptr_eq(first, &session);
+            if again && record.used_at < Timestamp::now() - FRESH {
+                first.keep_soon();
+            }
+            return Ok(Some((Arc::clone(first), again)));
         }
-        let Some(record) = self.stored(id).await? else { return Ok(None) };
-        let (Ok(mode), Some(revision)) =
-            (Mode::of(Some(&record.mode), record.server.as_deref()), Revision::read(&record.revision))
-        else {
-            return Ok(None);
-        };
-        let session = self.made(
-            id.to_owned(),
-            record.scope.clone(),
-            mode,
-            revision,
-            record.capabilities.clone(),
-            record.client_info.clone(),
-        );
-        session.take_up(&record);
-        let mut live = self.live();
-        // Another request of it may have been faster.
-        let first = live.sessions.entry(id.to_owned()).or_insert_with(|| Arc::clone(&session));
-        let again = Arc::ptr_eq(first, &session);
-        if again && record.used_at < Timestamp::now() - FRESH {
-            let session = Arc::clone(first);
-            // Ends with one write.
-            tokio::spawn(async move { session.keep().await });
-        }
-        Ok(Some((Arc::clone(first), again)))
     }
 
     async fn stored(&self, id: &str) -> Result<Option<Record>, Fault> {
@@ -479,6 +570,11 @@ impl Sessions {
                 Ok(None)
             }
         }
+    }
+
+    /// Those in memory.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.live().sessions.values().cloned().collect()
     }
 
     /// The names of those in memory.
@@ -496,14 +592,14 @@ impl Sessions {
                 Ok(Some(session))
             }
             None => {
-                self.live().sessions.remove(id);
-                session.over.cancel();
+                self.end(id).await?;
                 Ok(None)
             }
         }
     }
 
-    fn in_memory(&self, id: &str) -> Option<Arc<Session>> {
+    /// A session that this hub has in memory: what runs for it here runs there.
+    pub(crate) fn in_memory(&self, id: &str) -> Option<Arc<Session>> {
         let session = self.live().sessions.get(id).cloned()?;
         session.touch();
         Some(session)
@@ -511,13 +607,42 @@ impl Sessions {
 
     /// Ends a session for good.
     pub(crate) async fn end(&self, id: &str) -> Result<(), Fault> {
-        if let Some(session) = self.live().sessions.remove(id) {
-            session.over.cancel();
+        self.end_all(&[id.to_owned()]).await.map_err(unreadable)
+    }
+
+    /// Ends sessions for good, whatever is under way in them.
+    async fn end_all(&self, ids: &[String]) -> Result<(), StorageError> {
+        loop {
+            let here: Vec<Arc<Session>> = {
+                let mut live = self.live();
+                ids.iter().filter_map(|id| live.sessions.remove(id)).collect()
+            };
+            here.iter().for_each(|session| session.over.cancel());
+            let mut written = Vec::with_capacity(here.len());
+            for session in &here {
+                // What is being written is there before it is taken away.
+                written.push(session.writing.lock().await);
+            }
+            let delete = |id: &String| Write::Delete { table: Table::Sessions, key: id.clone() };
+            self.storage.write(ids.iter().map(delete).collect()).await?;
+            let mut live = self.live();
+            live.ended += 1;
+            // Who had read it just before may have taken it up again.
+            if !ids.iter().any(|id| live.sessions.contains_key(id)) {
+                break;
+            }
         }
-        let write = Write::Delete { table: Table::Sessions, key: id.to_owned() };
-        self.storage.write(vec![write]).await.map_err(unreadable)?;
-        crate::replicas::tell(&*self.storage, id).await;
+        self.count_off(ids.len());
+        for id in ids {
+            crate::replicas::tell_ended(&*self.storage, id).await;
+        }
         Ok(())
+    }
+
+    /// So many are not stored any more. The number is not exact; it is counted anew now and then.
+    fn count_off(&self, ended: usize) {
+        let less = |stored: usize| Some(stored.saturating_sub(ended));
+        let _ = self.stored.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Forgets those that nobody has used for long; they stay in storage.
@@ -547,13 +672,11 @@ impl Sessions {
 
     async fn sweep_stored(&self) -> Result<(), StorageError> {
         let now = Timestamp::now();
-        let used_before = |value: &Value, moment: Timestamp| {
-            let used =
-                value.get("used_at").and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
-            used.is_none_or(|used| used < moment)
-        };
+        let used_before = |value: &Value, moment: Timestamp| used_at(value).is_none_or(|used| used < moment);
         let mut old = Vec::new();
-        for (key, value) in self.storage.all(Table::Sessions).await? {
+        let all = self.storage.all(Table::Sessions).await?;
+        self.stored.store(all.len(), Ordering::Relaxed);
+        for (key, value) in all {
             if !used_before(&value, now - FRESH) {
                 continue;
             }
@@ -566,8 +689,26 @@ impl Sessions {
                 None => {}
             }
         }
-        if old.is_empty() { Ok(()) } else { self.storage.write(old).await }
+        if old.is_empty() {
+            return Ok(());
+        }
+        self.count_off(old.len());
+        self.storage.write(old).await
     }
+}
+
+/// When a stored session was last used, as far as was stored.
+fn used_at(record: &Value) -> Option<Timestamp> {
+    record.get("used_at").and_then(Value::as_str).and_then(|at| at.parse().ok())
+}
+
+/// What is kept of what a client says of itself: its name, and no icons.
+fn kept_of(info: Option<&Value>) -> Value {
+    let kept = ["name", "title", "version"].into_iter().filter_map(|member| {
+        let text: String = info?.get(member)?.as_str()?.chars().take(LONGEST_INFO).collect();
+        Some((member.to_owned(), Value::from(text)))
+    });
+    Value::Object(kept.collect())
 }
 
 fn unreadable(error: StorageError) -> Fault {

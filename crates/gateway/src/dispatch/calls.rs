@@ -11,7 +11,7 @@ use super::faults::{asked, called, unknown_tool};
 use super::lists::SCOPE;
 use super::tasks;
 use crate::back::{Back, is_level};
-use crate::caller::{Caller, undressed};
+use crate::caller::{Caller, Life, undressed};
 use crate::endpoint::Endpoint;
 use crate::message::{Fault, Params, RESOURCE_NOT_FOUND, Request};
 use crate::mode::Mode;
@@ -39,7 +39,8 @@ pub(super) async fn call_tool(
         if name != search::CALL {
             let empty = Params::new();
             let arguments = request.params.get("arguments").and_then(Value::as_object).unwrap_or(&empty);
-            return search::answer(endpoint, name, arguments).map(|result| complete_for(caller, result));
+            let answer = search::answer(endpoint, name, arguments).await;
+            return answer.map(|result| complete_for(caller, result));
         }
         if let Err(words) = search::inner(&mut request.params) {
             return Ok(complete_for(caller, search::told_wrong(&words)));
@@ -60,8 +61,9 @@ pub(super) async fn call_tool(
     };
     let key = tool.key();
     let rounds = rounds(caller);
-    let held = tasks::may_begin(endpoint, caller, &request, &key.server).await;
-    let answered = go(endpoint, caller, request, |params| {
+    let may_begin = tasks::may_begin(endpoint, caller, &mut request, &tool).await?;
+    let answered = go(endpoint, caller, request, |mut params| {
+        may_begin.fit(&mut params);
         let call = RawCall { tool, params, deadline: None, rounds };
         move |context: Context, back| async move {
             match context.call_raw(call, back).await {
@@ -71,8 +73,9 @@ pub(super) async fn call_tool(
         }
     })
     .await?;
+    endpoint.learn_links(&key.server, &answered);
     let mut result = complete_for(caller, answered);
-    tasks::begun(endpoint, caller, &key.server, held, &mut result).await?;
+    tasks::begun(endpoint, caller, &key.server, may_begin, &mut result).await?;
     Ok(result)
 }
 
@@ -88,7 +91,8 @@ pub(super) async fn read_resource(
     let shown = uri.to_owned();
     let (server, own) = endpoint.resource(uri).map_err(|words| no_resource(caller, &shown, words))?;
     request.params.insert("uri".to_owned(), Value::from(own.as_str()));
-    let mut result = passed(endpoint, caller, request, server).await?;
+    let mut result = passed(endpoint, caller, request, server.clone()).await?;
+    endpoint.learn_links(&server, &result);
     // What is read has the address under which it was asked for, also where it is a part of it.
     if let Some(prefix) = shown.strip_suffix(own.as_str()).filter(|prefix| !prefix.is_empty()) {
         for content in result.get_mut("contents").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -121,7 +125,9 @@ pub(super) async fn get_prompt(
     };
     let (server, own) = prompt(endpoint, name)?;
     request.params.insert("name".to_owned(), Value::String(own));
-    passed(endpoint, caller, request, server).await
+    let result = passed(endpoint, caller, request, server.clone()).await?;
+    endpoint.learn_links(&server, &result);
+    Ok(result)
 }
 
 /// The server of a prompt, and its own name there.
@@ -243,14 +249,22 @@ where
     if caller.is_stateless() {
         // What the client comes again with is read beside the call.
         let work = work(undressed(request.params.clone()));
-        return parked::run(endpoint, caller, &request, |back| work(context, back).boxed()).await;
+        let work = |back: Arc<Back>| {
+            let done = work(context, Arc::clone(&back) as Arc<dyn BackChannel>);
+            done.map(move |answer| back.judged(answer)).boxed()
+        };
+        return parked::run(endpoint, caller, &request, work).await;
     }
     let back = Back::new(endpoint.scope(), caller, &request);
-    work(undressed(request.params))(context, back).await
+    let answer = work(undressed(request.params))(context, back).await;
+    if let (Err(fault), Life::Session(session)) = (&answer, &caller.life) {
+        session.elicited().refused(fault, &caller.outlet);
+    }
+    answer
 }
 
 /// The result as the client's life has it: `resultType` is of 2026-07-28 only.
-fn complete_for(caller: &Caller, mut result: Value) -> Value {
+pub(super) fn complete_for(caller: &Caller, mut result: Value) -> Value {
     let Some(members) = result.as_object_mut() else { return result };
     if caller.is_stateless() {
         if !members.contains_key("resultType") {

@@ -2,9 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::lists::{SCOPE, TTL_MS};
+use super::lists::{SCOPE, TTL_MS, first_contacts};
 use crate::endpoint::Endpoint;
 use crate::revision::Revision;
+
+/// Waits, where the one server says what an endpoint is, until it has spoken for the first time.
+/// With several servers a greeting does not depend on any of them.
+pub(crate) async fn introduced(endpoint: &Endpoint) {
+    if endpoint.only().is_some() {
+        first_contacts(endpoint).await;
+    }
+}
 
 /// The result of `initialize`.
 pub(crate) async fn greeting(endpoint: &Endpoint, revision: Revision) -> Value {
@@ -21,6 +29,7 @@ pub(crate) async fn greeting(endpoint: &Endpoint, revision: Revision) -> Value {
 
 /// The result of `server/discover`.
 pub(super) async fn discovery(endpoint: &Endpoint) -> Value {
+    introduced(endpoint).await;
     let supported: Vec<&str> = Revision::ALL.iter().map(|revision| revision.as_str()).collect();
     let info = endpoint.server_info();
     let mut result = json!({

@@ -4,20 +4,26 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Life};
 use crate::endpoint::Endpoint;
 use crate::message::{Fault, Request};
+use crate::mode::Mode;
+use crate::revision::Revision;
 
 /// How long a list may be kept by a client. Who listens hears of changes sooner.
 pub(super) const TTL_MS: u64 = 60_000;
 /// Lists are those of one context.
 pub(super) const SCOPE: &str = "private";
-/// How long a list waits for servers that are contacted for the first time ever: many clients
-/// list once, and ignore what comes later.
-const FIRST_CONTACT: Duration = Duration::from_secs(5);
+/// How long what a client sees waits for servers that are contacted for the first time ever: many
+/// clients look once, and ignore what comes later.
+pub(crate) const FIRST_CONTACT: Duration = Duration::from_secs(5);
 
 pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request) -> Result<Value, Fault> {
-    first_contacts(endpoint).await;
+    match (request.method.as_str(), endpoint.mode()) {
+        // Three tools, which are always there; the search waits for the others.
+        ("tools/list", Mode::Search) => {}
+        _ => first_contacts(endpoint).await,
+    }
     let lists = endpoint.lists();
     let (member, list) = match request.method.as_str() {
         "tools/list" => ("tools", &lists.tools),
@@ -30,9 +36,12 @@ pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request
         Some(Value::String(cursor)) => Some(cursor.as_str()),
         Some(_) => return Err(Fault::invalid("`cursor` must be a text")),
     };
-    let Some((page, next)) = list.page(cursor) else {
+    let Some((mut page, next)) = list.page(cursor) else {
         return Err(Fault::invalid("`cursor` is none of this list"));
     };
+    if member == "tools" && knows_tasks(caller) {
+        lists.mark_tasks(&mut page);
+    }
     let mut result = Map::with_capacity(5);
     result.insert(member.to_owned(), Value::Array(page));
     if let Some(next) = next {
@@ -46,8 +55,16 @@ pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request
     Ok(Value::Object(result))
 }
 
-/// Waits until the servers of this endpoint's context are known that never were before.
-async fn first_contacts(endpoint: &Endpoint) {
-    // The list shows what is known by then.
-    endpoint.context().first_contacts(FIRST_CONTACT).await;
+/// Whether a client's revision has tasks that it asks for itself.
+fn knows_tasks(caller: &Caller) -> bool {
+    matches!(&caller.life, Life::Session(session) if session.revision() >= Revision::V2025_11_25)
+}
+
+/// Waits until the servers of this endpoint are known that never were before. What is shown then is
+/// what is known by then.
+pub(super) async fn first_contacts(endpoint: &Endpoint) {
+    match endpoint.only() {
+        Some(only) => endpoint.context().first_contact_of(only, FIRST_CONTACT).await,
+        None => endpoint.context().first_contacts(FIRST_CONTACT).await,
+    }
 }

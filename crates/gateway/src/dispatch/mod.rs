@@ -1,8 +1,10 @@
 //! Which method does what.
 //!
 //! One file a family of methods: what a client [`greet`]s by, [`lists`], [`calls`] and what else is
-//! passed to one server, [`listen`]ing, [`tasks`].
+//! passed to one server, [`listen`]ing, [`tasks`] and the [`bridge`] between theirs.
 
+mod about;
+mod bridge;
 mod calls;
 mod faults;
 mod greet;
@@ -16,11 +18,12 @@ use serde_json::{Value, json};
 
 use crate::caller::{Caller, Life};
 use crate::endpoint::Endpoint;
-use crate::message::{Fault, Id, Params, Request};
+use crate::message::{Fault, Id, Params, Request, notification};
 use crate::session::Session;
 
 pub(crate) use self::faults::wire_fault;
-pub(crate) use self::greet::greeting;
+pub(crate) use self::greet::{greeting, introduced};
+pub(crate) use self::lists::FIRST_CONTACT;
 
 /// Answers a request. Dropping the future cancels it.
 pub(crate) async fn answer(endpoint: &Endpoint, caller: Caller, request: Request) -> Result<Value, Fault> {
@@ -71,8 +74,11 @@ pub(crate) async fn answer(endpoint: &Endpoint, caller: Caller, request: Request
 pub(crate) fn noted(endpoint: &Endpoint, session: &Arc<Session>, method: &str, params: Params) {
     match method {
         "notifications/cancelled" => {
-            if let Some(id) = params.get("requestId").cloned().and_then(Id::read) {
-                session.cancel(&id);
+            // What is not under way here may be at another hub.
+            if let Some(id) = params.get("requestId").cloned().and_then(Id::read)
+                && !session.cancel(&id)
+            {
+                session.pass_on(notification(method, Value::Object(params)));
             }
         }
         // Roots are asked for when a server wants them, never kept. Nobody waits for the others.
