@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use dormouse::{Event, Scope, ServerState};
 use dormouse_testing::{Fixture, RedisServer};
+use dormouse_tests::mcp_client::{self, Events, Mcp, NEWEST_GREETED, message, refused};
 use dormouse_tests::{Served, TestSpace, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -196,6 +197,63 @@ async fn news_and_wishes_of_one_hub_reach_the_other() {
         state(&one) == ServerState::Disconnected && state(&other) == ServerState::Disconnected
     })
     .await;
+    one.end().await;
+    other.end().await;
+}
+
+/// The same client, which comes to another hub.
+fn moved(mcp: &Mcp, to: &Served) -> Mcp {
+    Mcp { url: Mcp::new(to, "/mcp").url, ..mcp.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_says_to_one_hub_reaches_the_call_at_another() {
+    let redis = RedisServer::start();
+    let (one, other) = (replica(&redis, |_| {}).await, replica(&redis, |_| {}).await);
+    assert_eq!(one.post("/servers", fixture("fix")).await.0, 201);
+    one.knows(&Scope::Store, "fix", "ask").await;
+    other.knows(&Scope::Store, "fix", "ask").await;
+    let mcp = Mcp::greeted(&one, "/mcp", NEWEST_GREETED).await;
+    let there = moved(&mcp, &other);
+    // The other hub has the session in memory too, as after any request that came to it.
+    assert_eq!(there.ask("ping", json!({})).await["result"], json!({}));
+
+    let mut stream = mcp.stream(1, "fix_ask", json!({ "question": "which?" })).await;
+    let question = loop {
+        let message = stream.message().await;
+        if message["method"] == "elicitation/create" {
+            break message;
+        }
+    };
+    let answer = json!({ "action": "accept", "content": { "answer": "this" } });
+    let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": answer });
+    assert_eq!(there.send(&answer).await.status(), 202);
+    let events = stream.rest().await;
+    let last = events.last().unwrap();
+    assert!(last.message()["result"]["content"][0]["text"].as_str().unwrap().contains("this"), "{last:?}");
+
+    // What only one hub has kept is an error at the other, and no stream that never says anything.
+    let resumed = there.request(Method::GET).header("last-event-id", events[0].id.as_ref().unwrap());
+    refused(resumed.send().await.unwrap(), 400, -32600, Value::Null).await;
+    let begun = mcp.listen(None).await.next().await.unwrap();
+    assert!(there.listen(begun.id.as_deref()).await.next().await.unwrap().is_priming());
+
+    let call = message(2, "tools/call", json!({ "name": "fix_pause", "arguments": { "seconds": 600 } }));
+    let mut news = one.hub.events();
+    let waiting = tokio::spawn(mcp.post(call.to_string()).send());
+    while !matches!(news.recv().await.unwrap(), Event::CallStarted { .. }) {}
+    let cancel =
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 2 } });
+    assert_eq!(there.send(&cancel).await.status(), 202);
+    let response = waiting.await.unwrap().unwrap();
+    match response.headers().get("content-type") {
+        // The client heard meanwhile that the server woke.
+        Some(_) => assert!(Events::of(response).rest().await.iter().all(mcp_client::Event::is_priming)),
+        None => assert_eq!(response.status(), 202),
+    }
+    // What nobody has is taken, and means nothing.
+    assert_eq!(there.send(&cancel).await.status(), 202);
+    assert_eq!(there.send(&answer).await.status(), 202);
     one.end().await;
     other.end().await;
 }

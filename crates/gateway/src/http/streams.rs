@@ -50,7 +50,8 @@ impl Drop for Kept {
 
 /// What an event's id leads to.
 enum Found {
-    Alone(u64),
+    /// `None`: from where it was read last.
+    Alone(Option<u64>),
     Request(Arc<Stream>, u64),
     Nothing,
 }
@@ -100,8 +101,8 @@ impl Streams {
         let state = self.state();
         let is_ours = state.era == Some(era);
         match (stream, state.requests.get(&stream)) {
-            // What another process has sent is not known; what comes from now on is.
-            (ALONE, _) => Found::Alone(if is_ours { seen } else { u64::MAX }),
+            // What another process has sent is not known; what nobody has read here is.
+            (ALONE, _) => Found::Alone(is_ours.then_some(seen)),
             (_, Some(found)) if is_ours => Found::Request(Arc::clone(found), seen),
             _ => Found::Nothing,
         }
@@ -164,12 +165,14 @@ pub(super) async fn listen(endpoint: &Endpoint, headers: &HeaderMap) -> Result<R
     let streams = Arc::clone(session.streams());
     let seen = match seen.map(|seen| streams.find(seen)) {
         None => None,
-        Some(Found::Alone(seen)) => Some(seen),
+        Some(Found::Alone(seen)) => seen,
         Some(Found::Request(stream, seen)) => {
             return Ok(events(Reader::of_session(stream, Some(seen), session, None)));
         }
         Some(Found::Nothing) => {
-            let why = "what came after this Last-Event-ID is not kept any more";
+            // An error, and no stream that never brings the answer: who gets one tries again, perhaps at
+            // the hub that has it, and tells its caller in the end.
+            let why = "what came after this Last-Event-ID is not kept here; the hub that sent it may have it";
             return Err(invalid(StatusCode::BAD_REQUEST, why));
         }
     };
