@@ -98,9 +98,10 @@ async fn in_rpc(response: Response, place: Place) -> Response {
             response.headers_mut().insert(name, value.clone());
         }
     }
-    if let (Code::Unauthorized, Some(base)) = (problem.code, place.base()) {
+    let said = parts.headers.get(header::WWW_AUTHENTICATE).and_then(|said| said.to_str().ok());
+    if let (Some(said), Some(base)) = (said, place.base()) {
         let path = place.uri.path();
-        let challenge = format!(r#"Bearer realm="dormouse", resource_metadata="{base}{METADATA}{path}""#);
+        let challenge = format!(r#"{said}, resource_metadata="{base}{METADATA}{path}""#);
         if let Ok(challenge) = HeaderValue::from_str(&challenge) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
@@ -166,11 +167,17 @@ pub(crate) async fn endpoint(
 
 fn metadata(app: &App, place: &Place, path: &str) -> Result<Json<Value>, Problem> {
     let base = place.base().filter(|_| guard::needs_token(app)).ok_or_else(nothing)?;
-    Ok(Json(json!({
+    let mut metadata = json!({
         "resource": format!("{base}{path}"),
         "resource_name": "Dormouse",
         "bearer_methods_supported": ["header"],
-    })))
+    });
+    // Its own tokens are issued by no such server; only who runs the hub knows of one before it.
+    let issuers = &app.settings().authorization_servers;
+    if !issuers.is_empty() {
+        metadata["authorization_servers"] = json!(issuers);
+    }
+    Ok(Json(metadata))
 }
 
 fn nothing() -> Problem {

@@ -26,6 +26,9 @@ pub struct HttpSettings {
     pub allowed_hosts: Vec<String>,
     /// Origins whose pages may call it, such as `https://chat.example`.
     pub allowed_origins: Vec<String>,
+    /// Issuers of OAuth tokens that MCP clients are told of, for a proxy before the hub that takes
+    /// theirs. The hub itself takes its own tokens only.
+    pub authorization_servers: Vec<String>,
     /// The largest body that is read.
     pub max_body_bytes: usize,
     /// Whether a token is needed even on loopback. Once a token exists, it is.
@@ -47,6 +50,7 @@ impl Default for HttpSettings {
         Self {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            authorization_servers: Vec::new(),
             // Arguments may hold a document; a server's own limit for a message is 16 MiB.
             max_body_bytes: 4 * 1024 * 1024,
             require_token: false,
@@ -64,6 +68,7 @@ impl From<&Http> for HttpSettings {
         Self {
             allowed_hosts: config.allowed_hosts.clone(),
             allowed_origins: config.allowed_origins.clone(),
+            authorization_servers: config.authorization_servers.clone(),
             max_body_bytes: config.max_body_bytes,
             ..Self::default()
         }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod client;
+mod revoked;
 mod scopes;
 mod sessions;
 mod stateless;

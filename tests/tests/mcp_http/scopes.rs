@@ -84,7 +84,7 @@ async fn the_settings_say_what_is_shown_where_the_address_does_not() {
 
 fn toml_of(_text: &str) -> dormouse::Mcp {
     let agents = [("a1".to_owned(), dormouse::McpSection::default())].into();
-    dormouse::Mcp { mode: dormouse::McpMode::Search, server: String::new(), agents }
+    dormouse::Mcp { mode: dormouse::McpMode::Search, agents, ..dormouse::Mcp::default() }
 }
 
 #[tokio::test]
@@ -101,16 +101,22 @@ async fn a_token_for_an_agent_opens_its_endpoint_only() {
         request.send().await.unwrap()
     };
     for path in ["/mcp", "/agents/a2/mcp"] {
-        let no = refused(send(path, Some(&token)).await, 403, -32600, Value::Null).await;
+        let no = send(path, Some(&token)).await;
+        let told = no.headers()["www-authenticate"].to_str().unwrap().to_owned();
+        assert!(
+            told.starts_with(r#"Bearer realm="dormouse", error="insufficient_scope", resource_"#),
+            "{told}"
+        );
+        let no = refused(no, 403, -32600, Value::Null).await;
         assert_eq!(no["error"]["data"]["code"], "forbidden");
     }
     assert_eq!(send("/agents/a1/mcp", Some(&token)).await.status(), 200);
     for path in ["/mcp", "/agents/a1/mcp"] {
-        for wrong in [None, Some("dm_wrong")] {
+        for (wrong, error) in [(None, ""), (Some("dm_wrong"), r#", error="invalid_token""#)] {
             let no = send(path, wrong).await;
             let told = no.headers()["www-authenticate"].to_str().unwrap().to_owned();
             let metadata = format!("{}/.well-known/oauth-protected-resource{path}", served.address);
-            assert_eq!(told, format!(r#"Bearer realm="dormouse", resource_metadata="{metadata}""#));
+            assert_eq!(told, format!(r#"Bearer realm="dormouse"{error}, resource_metadata="{metadata}""#));
             refused(no, 401, -32600, Value::Null).await;
             let found: Value = served.http.get(metadata).send().await.unwrap().json().await.unwrap();
             assert_eq!(found["resource"], format!("{}{path}", served.address));

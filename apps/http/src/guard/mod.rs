@@ -10,8 +10,10 @@
 //!   none.
 //! * An agent's token opens that agent's routes only, and never what starts new programs.
 //! * The local socket is as safe as its file's mode, and asks for nothing more.
+//! * A stream ends with what let its client in: a token that is revoked, or a hub without tokens.
 
 mod address;
+mod lasting;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -22,7 +24,7 @@ use crate::app::App;
 use crate::domain::{AgentId, Hub, Scope};
 use crate::extract::Entered;
 use crate::mcp::METADATA;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, challenge};
 use crate::settings::Door;
 
 /// Longer than any name that we take, percent-encoded or not.
@@ -56,25 +58,67 @@ impl Access {
 /// Checks address and token of every request.
 pub(crate) async fn door(State(app): State<App>, mut request: Request, next: Next) -> Response {
     match enter(&app, &request) {
-        Ok(access) => {
+        Ok((access, right)) => {
             request.extensions_mut().insert(access);
-            next.run(request).await
+            lasting::as_long_as(&app, right, next.run(request).await)
         }
-        Err(problem) => problem.into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-fn enter(app: &App, request: &Request) -> Result<Access, Problem> {
-    if request.uri().path_and_query().map_or(0, |it| it.as_str().len()) > LONGEST_URI {
-        return Err(Problem::new(Code::UriTooLong, format!("an address has at most {LONGEST_URI} bytes")));
+/// By which right a request came in.
+enum Right {
+    /// The path, or the door, is open whatever happens.
+    Always,
+    /// There is no token.
+    NoToken,
+    /// What it sent as `Authorization`.
+    Token(HeaderValue),
+}
+
+/// Why a request did not get in.
+enum Refusal {
+    Problem(Problem),
+    /// It came with a token that opens nothing.
+    WrongToken,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
     }
-    let Door::Tcp(bound) = app.door() else { return Ok(Access::Store) };
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::WrongToken => {
+                let problem = Problem::new(Code::Unauthorized, "the token is not valid");
+                let mut response = problem.into_response();
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge::INVALID_TOKEN);
+                response
+            }
+        }
+    }
+}
+
+fn enter(app: &App, request: &Request) -> Result<(Access, Right), Refusal> {
+    if request.uri().path_and_query().map_or(0, |it| it.as_str().len()) > LONGEST_URI {
+        let why = format!("an address has at most {LONGEST_URI} bytes");
+        return Err(Problem::new(Code::UriTooLong, why).into());
+    }
+    let Door::Tcp(bound) = app.door() else { return Ok((Access::Store, Right::Always)) };
     address::check(request, bound, app.settings())?;
     let path = request.uri().path();
     if path == "/health" || path.starts_with(METADATA) {
-        return Ok(Access::Store);
+        return Ok((Access::Store, Right::Always));
     }
-    if needs_token(app) { by_token(app.hub(), request.headers()) } else { Ok(Access::Store) }
+    if needs_token(app) {
+        by_token(app.hub(), request.headers())
+    } else {
+        Ok((Access::Store, Right::NoToken))
+    }
 }
 
 /// Whether a token is needed at this door.
@@ -87,23 +131,24 @@ pub(crate) fn needs_token(app: &App) -> bool {
     }
 }
 
-fn by_token(hub: &Hub, headers: &HeaderMap) -> Result<Access, Problem> {
-    let refused = |detail: &str| Problem::new(Code::Unauthorized, detail);
-    let said = headers.get(header::AUTHORIZATION).map(HeaderValue::to_str);
-    let Some(said) = said else {
-        return Err(refused("send a token as `Authorization: Bearer …`; `dormouse token create` makes one"));
+fn by_token(hub: &Hub, headers: &HeaderMap) -> Result<(Access, Right), Refusal> {
+    let Some(said) = headers.get(header::AUTHORIZATION) else {
+        let why = "send a token as `Authorization: Bearer …`; `dormouse token create` makes one";
+        return Err(Problem::new(Code::Unauthorized, why).into());
     };
-    let secret = said
-        .ok()
-        .and_then(|said| said.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim());
-    let grant = secret.and_then(|secret| hub.tokens().verify(secret));
-    match grant.map(|grant| grant.scope) {
-        Some(Scope::Store) => Ok(Access::Store),
-        Some(Scope::Agent(agent)) => Ok(Access::Agent(agent)),
-        None => Err(refused("the token is not valid")),
-    }
+    let grant = secret(said).and_then(|secret| hub.tokens().verify(secret));
+    let access = match grant.map(|grant| grant.scope) {
+        Some(Scope::Store) => Access::Store,
+        Some(Scope::Agent(agent)) => Access::Agent(agent),
+        None => return Err(Refusal::WrongToken),
+    };
+    Ok((access, Right::Token(said.clone())))
+}
+
+/// The secret of a header `Authorization`.
+fn secret(said: &HeaderValue) -> Option<&str> {
+    let (scheme, secret) = said.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
 /// Leads into the store's context.

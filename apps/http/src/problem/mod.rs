@@ -7,6 +7,7 @@
 //! * The causes of failures of our own (storage, files) stay in the log. Those of a server are
 //!   shown, since who dropped a script must see why it does not start.
 
+pub(crate) mod challenge;
 mod code;
 mod convert;
 
@@ -81,8 +82,7 @@ impl IntoResponse for Problem {
         let mut response = (self.code.status(), Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.code == Code::Unauthorized {
-            let challenge = HeaderValue::from_static(r#"Bearer realm="dormouse""#);
+        if let Some(challenge) = challenge::of(self.code) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response

@@ -43,6 +43,8 @@ async fn once_a_token_exists_all_but_health_need_one() {
     for wrong in ["Bearer x", "Basic x", "Bearer", ""] {
         let answer = hub.ask("GET /tools", &[("authorization", wrong)], "").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{wrong}");
+        let told = r#"Bearer realm="dormouse", error="invalid_token""#;
+        assert_eq!(answer.headers["www-authenticate"], told);
         assert!(!String::from_utf8_lossy(&answer.body).contains("Bearer x"));
     }
     let right = [("authorization", token.as_str())];
@@ -67,7 +69,10 @@ async fn an_agents_token_opens_its_agent_only() {
         "GET /metrics",
         "GET /doctor",
     ] {
-        assert_eq!(hub.ask(line, &headers, "").await.code(), "forbidden", "{line}");
+        let answer = hub.ask(line, &headers, "").await;
+        let told = r#"Bearer realm="dormouse", error="insufficient_scope""#;
+        assert_eq!(answer.headers["www-authenticate"], told);
+        assert_eq!(answer.code(), "forbidden", "{line}");
     }
     let add = r#"{"name":"x","command":"true"}"#;
     assert_eq!(hub.ask("POST /agents/a1/servers", &headers, add).await.code(), "forbidden");

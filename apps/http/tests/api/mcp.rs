@@ -73,6 +73,11 @@ async fn who_needs_a_token_is_told_where_that_is_explained() {
     }
     let whole = hub.get("/.well-known/oauth-protected-resource").await.json();
     assert_eq!(whole["resource"], "http://127.0.0.1:18200");
+    // Its tokens come from no authorisation server, unless one is named for what stands before it.
+    assert_eq!(whole.get("authorization_servers"), None);
+    hub.settings.authorization_servers = vec!["https://login.example".into()];
+    let whole = hub.get("/.well-known/oauth-protected-resource").await.json();
+    assert_eq!(whole["authorization_servers"], json!(["https://login.example"]));
     for odd in ["/", "/tools", "/agents/a%20b/mcp", "/agents/a/b/mcp"] {
         let odd = format!("/.well-known/oauth-protected-resource{odd}");
         assert_eq!(hub.get(&odd).await.status, StatusCode::NOT_FOUND, "{odd}");
