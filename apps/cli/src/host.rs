@@ -64,6 +64,8 @@ pub(crate) struct Host {
 impl Host {
     /// Opens the space's hub and its socket. `Ok(None)`: another process is the hub.
     pub(crate) async fn open(space: &Space, config: Config, stay: Stay) -> Result<Option<Self>, Failure> {
+        // Each client that stays takes one, and each server several.
+        let open_files = dormouse::open_files::raise();
         let telemetry = Telemetry::new().map_err(|error| Failure::of(Exit::Unexpected, &error))?;
         let mut http = HttpSettings::from(&config.http);
         let builder = Hub::builder()
@@ -91,7 +93,8 @@ impl Host {
         let router = dormouse_http::router(hub.clone(), http.clone(), Door::Local);
         let service = TowerToHyperService::new(router);
         let (guests, ending) = (http.guests.clone(), http.ending.clone());
-        let door = tokio::spawn(listen(listener, service, guests, closing.clone(), ending));
+        let seats = dormouse_http::seats(open_files).local;
+        let door = tokio::spawn(listen(listener, service, (guests, seats), closing.clone(), ending));
         Ok(Some(Self { hub, http, closing, door, socket }))
     }
 
@@ -155,11 +158,11 @@ fn bind(socket: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves every connection until it is closed by its client, and ends after the last one once
-/// nobody new is let in.
+/// nobody new is let in. As long as all seats are taken, clients wait.
 async fn listen<S, B>(
     listener: UnixListener,
     service: S,
-    present: Guests,
+    (present, seats): (Guests, usize),
     closing: CancellationToken,
     ending: CancellationToken,
 ) where
@@ -172,7 +175,10 @@ async fn listen<S, B>(
         let stream = tokio::select! {
             () = closing.cancelled() => break,
             Some(_) = guests.join_next(), if !guests.is_empty() => continue,
-            accepted = listener.accept() => match accepted {
+            accepted = async {
+                present.fewer_than(seats).await;
+                listener.accept().await
+            } => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     debug!(%error, "a client did not get in");

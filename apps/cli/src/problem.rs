@@ -47,7 +47,7 @@ fn exit_for(code: Code) -> Exit {
         | Code::NotYours
         | Code::ChangedMeanwhile
         | Code::NameConflict => Exit::Refused,
-        Code::Ending => Exit::NoHub,
+        Code::Ending | Code::TooManyClients => Exit::NoHub,
         Code::NotFound
         | Code::MethodNotAllowed
         | Code::UnsupportedMediaType

@@ -56,6 +56,13 @@ impl Guests {
         let _ = there.wait_for(|there| *there == 0).await;
     }
 
+    /// Returns as soon as fewer than so many are there.
+    pub async fn fewer_than(&self, most: usize) {
+        let mut there = self.there.subscribe();
+        // It cannot close: this handle holds the sender.
+        let _ = there.wait_for(|there| *there < most).await;
+    }
+
     /// Returns when nobody has been there for so long. Who started the hub is given time to
     /// `arrive`.
     pub async fn idle(&self, linger: Duration, arrive: Duration) {

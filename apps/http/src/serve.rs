@@ -9,8 +9,9 @@ use axum::Router;
 use tokio::net::{TcpListener, UnixListener, lookup_host};
 use tracing::warn;
 
-use crate::domain::Hub;
+use crate::domain::{Hub, open_files};
 use crate::routes::router;
+use crate::seats::{Seated, seats};
 use crate::settings::{Door, HttpSettings};
 
 /// How long open requests may go on once the hub ends; a bit longer than calls may.
@@ -136,6 +137,7 @@ impl Listening {
                         warn!(%error, "answers may come a little late");
                     }
                 });
+                let listener = Seated::new(listener, seats(open_files::limit()).network);
                 let router: Router = router(hub, settings, Door::Tcp(bound));
                 let serving =
                     axum::serve(listener, router).with_graceful_shutdown(ending.clone().cancelled_owned());
@@ -143,6 +145,7 @@ impl Listening {
             }
             Listener::Local(listener, _file) => {
                 let router: Router = router(hub, settings, Door::Local);
+                let listener = Seated::new(listener, seats(open_files::limit()).local);
                 let serving =
                     axum::serve(listener, router).with_graceful_shutdown(ending.clone().cancelled_owned());
                 bounded(serving.into_future(), ending).await

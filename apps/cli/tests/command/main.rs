@@ -7,6 +7,7 @@
 mod agents;
 mod calls;
 mod connect;
+mod crowd;
 mod hubs;
 mod mcp;
 mod settings;

@@ -83,6 +83,7 @@ codes! {
     SignInFailed = "sign_in_failed", BAD_GATEWAY, "The sign-in at the server failed";
     ServerResting = "server_resting", SERVICE_UNAVAILABLE, "The server failed too often and is left alone for a while";
     ServerBusy = "server_busy", SERVICE_UNAVAILABLE, "As many calls run at the server as may";
+    TooManyClients = "too_many_clients", SERVICE_UNAVAILABLE, "As many clients are connected as may be";
     Ending = "ending", SERVICE_UNAVAILABLE, "The hub is ending";
     Late = "late", GATEWAY_TIMEOUT, "The server did not answer in time";
     StateNotReached = "state_not_reached", GATEWAY_TIMEOUT, "The server did not reach the state in time";
