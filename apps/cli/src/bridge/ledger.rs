@@ -8,6 +8,7 @@
 //! * What is kept of a line that was taken is its ids, unless it may be asked again.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use serde_json::{Value, json};
@@ -44,6 +45,8 @@ struct Entry {
     batch: bool,
     /// It may be asked again.
     harmless: bool,
+    /// It lasts until the client leaves, and is not answered then.
+    listens: bool,
     /// The bridge's own question, whose answer is not the client's.
     own: bool,
     /// The client has taken it back: it is not sent again.
@@ -64,6 +67,15 @@ pub(crate) struct Ledger {
     greeting: Option<Greeting>,
     greeted: Option<Bytes>,
     session: Option<String>,
+}
+
+/// What a client that has left was not answered.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// An answer for each.
+    pub(crate) told: Vec<String>,
+    /// A hub may have begun with some of it.
+    pub(crate) begun: bool,
 }
 
 #[derive(Debug)]
@@ -112,6 +124,7 @@ impl Ledger {
             asks: message.asks,
             batch: message.batch,
             harmless: message.harmless,
+            listens: message.method.as_deref() == Some("subscriptions/listen"),
             own: false,
             cancelled: false,
         });
@@ -195,6 +208,7 @@ impl Ledger {
             line: line.clone(),
             batch: false,
             harmless: true,
+            listens: false,
             own: true,
             cancelled: false,
         };
@@ -206,10 +220,28 @@ impl Ledger {
         }
     }
 
-    /// The client reads to the end, and asks nothing more: what would be asked again is owed to
-    /// nobody.
+    /// The client reads to the end, and asks nothing more: what lasts as long as it stays is over.
     pub(crate) fn left(&mut self) {
-        self.entries.retain(|entry| entry.way != Way::Taken || entry.line.is_empty());
+        self.entries.retain(|entry| !entry.listens);
+    }
+
+    /// The client has left, and was given so much time for what it asked: returns what it has to be
+    /// told.
+    pub(crate) fn parted(&mut self, after: Duration) -> Unanswered {
+        self.left();
+        let owed: Vec<Entry> =
+            self.entries.drain(..).filter(|entry| !entry.own && !entry.asks.is_empty()).collect();
+        let begun = |entry: &Entry| matches!(entry.way, Way::Sent(_) | Way::Taken);
+        let seconds = after.as_secs();
+        let told = owed.iter().map(|entry| match begun(entry) {
+            true => {
+                let why =
+                    format!("the input ended, and no answer came within {seconds} s; it may have been done");
+                failed(entry, &why, "outcome_unknown")
+            }
+            false => failed(entry, "the input ended before a hub took this; it was not done", "no_hub"),
+        });
+        Unanswered { told: told.collect(), begun: owed.iter().any(begun) }
     }
 
     /// The hub is gone. Returns what the client has to be told.
@@ -353,6 +385,22 @@ mod tests {
         ledger.broken();
         let told = ledger.abandoned("there is none");
         assert!(told.len() == 2 && told.iter().all(|line| line.contains("no_hub")), "{told:?}");
+    }
+
+    #[test]
+    fn who_left_is_told_what_was_not_answered() {
+        let mut ledger = sent(&[call(1), call(2), ask(3, "subscriptions/listen"), ask(4, "tools/list")]);
+        ledger.taken(4);
+        ledger.passes(&answer(1));
+        ledger.note(call(5));
+        let Unanswered { told, begun } = ledger.parted(Duration::from_secs(10));
+        let told: Vec<Value> = told.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let said: Vec<_> = told.iter().map(|it| (&it["id"], &it["error"]["data"]["code"])).collect();
+        let (unknown, no_hub) = (json!("outcome_unknown"), json!("no_hub"));
+        assert_eq!(said, [(&json!(2), &unknown), (&json!(4), &unknown), (&json!(5), &no_hub)]);
+        assert!(begun && ledger.is_settled());
+        let nothing = ledger.parted(Duration::from_secs(10));
+        assert!(nothing.told.is_empty() && !nothing.begun);
     }
 
     #[test]

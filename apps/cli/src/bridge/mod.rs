@@ -23,12 +23,16 @@ use tokio::io::{AsyncWriteExt, Stdout};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use self::ledger::{Ledger, Passage};
+use self::ledger::{Ledger, Passage, Unanswered};
 pub(crate) use self::link::{Link, NoLink};
+use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// How long answers may take once the client has closed its side.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How long the last words may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How many bytes of small lines are written at once.
 const BATCH: usize = 64 * 1024;
@@ -37,12 +41,14 @@ const BATCH: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Bridge {
     from_client: mpsc::Receiver<Line>,
-    to_client: tokio::sync::Mutex<Stdout>,
+    to_client: tokio::sync::Mutex<ToClient>,
     ledger: Mutex<Ledger>,
     /// The ledger has room again, or something to send.
     changed: Notify,
     /// Since when the client has closed its side.
     left: Option<Instant>,
+    /// How it ended for a client that closed its side too early.
+    unanswered: Exit,
 }
 
 /// Why nothing is copied any more.
@@ -70,24 +76,26 @@ impl Bridge {
         });
         Self {
             from_client,
-            to_client: tokio::sync::Mutex::new(tokio::io::stdout()),
+            to_client: tokio::sync::Mutex::new(ToClient { stdout: tokio::io::stdout(), half: false }),
             ledger: Mutex::default(),
             changed: Notify::new(),
             left: None,
+            unanswered: Exit::Ok,
         }
     }
 
     /// Copies until the client leaves. `hub` leads to the space's hub, in a session if one is
-    /// named, as often as one is needed.
+    /// named, as often as one is needed. How it ends says whether a client that closed its side was
+    /// answered whatever it asked.
     pub(crate) async fn run(
         mut self,
         hub: impl AsyncFn(Option<String>) -> Result<Link, Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Exit, Failure> {
         loop {
             let session = self.ledger().session().map(str::to_owned);
             let link = match self.meanwhile(hub(session)).await {
                 Ok(Some(link)) => link,
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(self.part().await),
                 Err(failure) => {
                     let why = failure.to_string();
                     let told = self.ledger().abandoned(why.trim_start_matches("error: "));
@@ -99,16 +107,40 @@ impl Bridge {
                 }
             };
             match self.carry(link).await {
-                End::Client => return Ok(()),
+                End::Client => return Ok(self.part().await),
                 End::Hub => {}
             }
             let told = self.ledger().broken();
+            if self.left.is_some() && !told.is_empty() {
+                self.unanswered = Exit::OutcomeUnknown;
+            }
             for line in told {
                 if self.tell(&line).await.is_err() {
-                    return Ok(());
+                    return Ok(self.unanswered);
                 }
             }
         }
+    }
+
+    /// Parts from the client. What it asked before it closed its side, and what was not answered in
+    /// time, is answered with an error: it may read to the end, and must not take silence for success.
+    async fn part(&mut self) -> Exit {
+        if self.left.is_none() {
+            return self.unanswered;
+        }
+        let Unanswered { told, begun } = self.ledger().parted(FAREWELL);
+        if !told.is_empty() {
+            self.unanswered = if begun { Exit::OutcomeUnknown } else { Exit::NoHub };
+        }
+        let telling = async {
+            for line in &told {
+                self.tell(line).await?;
+            }
+            io::Result::Ok(())
+        };
+        // Who does not read does not want to know.
+        let _ = tokio::time::timeout(LAST_WORDS, telling).await;
+        self.unanswered
     }
 
     /// Waits for a hub, and listens to the client meanwhile; `None` once it has left and nothing is
@@ -225,7 +257,7 @@ impl Bridge {
         if self.left.is_none() && self.from_client.is_closed() && self.from_client.is_empty() {
             self.left = Some(Instant::now());
         }
-        if self.left.is_some() {
+        if self.left.is_some() && end == End::Hub {
             self.ledger().left();
         }
         match self.left {
@@ -277,15 +309,37 @@ fn heed(ledger: &mut Ledger, word: &[u8]) {
     }
 }
 
-async fn write(to_client: &tokio::sync::Mutex<Stdout>, line: &str) -> io::Result<()> {
+/// Standard output.
+#[derive(Debug)]
+struct ToClient {
+    stdout: Stdout,
+    /// A line was begun, and its end may never have been written.
+    half: bool,
+}
+
+impl ToClient {
+    async fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush().await
+    }
+}
+
+async fn write(to_client: &tokio::sync::Mutex<ToClient>, line: &str) -> io::Result<()> {
     copy(to_client, line.into()).await?;
     to_client.lock().await.flush().await
 }
 
 /// Writes a line. It may wait for a flush.
-async fn copy(to_client: &tokio::sync::Mutex<Stdout>, mut line: Vec<u8>) -> io::Result<()> {
+async fn copy(to_client: &tokio::sync::Mutex<ToClient>, mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
-    to_client.lock().await.write_all(&line).await
+    let mut out = to_client.lock().await;
+    if out.half {
+        // What was left of it would spoil this one too.
+        out.stdout.write_all(b"\n").await?;
+    }
+    out.half = true;
+    out.stdout.write_all(&line).await?;
+    out.half = false;
+    Ok(())
 }
 
 fn too_long() -> String {

@@ -15,8 +15,7 @@ pub(super) async fn run(run: &Run, mcp: Mcp) -> Result<Exit, Failure> {
     let hub = async |session: Option<String>| {
         join::link(&run.place, &space, &path, session.as_deref(), run.output).await
     };
-    run.unless_stopped(bridge.run(hub)).await?;
-    Ok(Exit::Ok)
+    run.unless_stopped(bridge.run(hub)).await
 }
 
 /// The path of the stream that shows what was asked for.

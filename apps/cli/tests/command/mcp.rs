@@ -276,6 +276,28 @@ async fn what_a_killed_hub_was_doing_is_said_and_not_done_again() {
 }
 
 #[tokio::test]
+async fn what_is_not_answered_after_the_end_of_the_input_is_an_error() {
+    let cli = Cli::with_ledger();
+    let mut client = Client::greeted(&cli).await;
+    let endless =
+        client.send("tools/call", json!({"name": "note", "arguments": {"text": "a", "wait": true}})).await;
+    cli.until("the call runs", || cli.noted() == ["a"]).await;
+    let mut params = stateless();
+    params["notifications"] = json!({"toolsListChanged": true});
+    let listening = client.send("subscriptions/listen", params).await;
+    while client.next().await.unwrap()["method"] != "notifications/subscriptions/acknowledged" {}
+    drop(client.input.take());
+    let answer = client.answer(endless).await;
+    assert_eq!(answer["error"]["data"]["code"], "outcome_unknown", "{answer}");
+    while let Some(message) = client.next().await {
+        assert_ne!(message["id"], listening, "what lasts as long as the client is not owed to it");
+    }
+    assert_eq!(code(&mut client.child).await, Some(7));
+    assert_eq!(cli.noted(), ["a"]);
+    cli.deserted().await;
+}
+
+#[tokio::test]
 async fn a_subscription_is_heard_by_the_next_hub() {
     let cli = Cli::with_server().brief();
     let mut client = Client::start(&cli, &[]);
