@@ -2,8 +2,10 @@
 //!
 //! A server tells it only while it is awake and asked: as long as anybody watches a resource of it,
 //! its server is held. One task for each such server brings its news to all who watch.
+//!
+//! Who asks to watch an address hears what became of that address, and of no other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -36,11 +38,27 @@ pub(crate) struct Watches {
 /// One server of which something is watched.
 #[derive(Debug)]
 struct Watched {
-    state: Mutex<BTreeMap<String, Vec<Watcher>>>,
-    /// Tells the task that the addresses have changed, and who waits to hear that it was told.
+    state: Mutex<State>,
+    /// Tells the task that the addresses have changed.
     changed: Notify,
-    waiting: Mutex<Vec<oneshot::Sender<Result<(), Fault>>>>,
     over: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the server's own address.
+    watchers: BTreeMap<String, Vec<Watcher>>,
+    /// Who waits to hear what became of an address.
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    own: String,
+    who: Who,
+    /// It did not watch this address before.
+    fresh: bool,
+    told: oneshot::Sender<Result<(), Fault>>,
 }
 
 /// One who watches.
@@ -96,6 +114,7 @@ pub(crate) async fn subscribe(
     params: &Params,
 ) -> Result<Value, Fault> {
     let (server, own, shown) = named(endpoint, params)?;
+    session.may_subscribe(&shown)?;
     let who = Who::of(session);
     endpoint.gateway().watches().add(endpoint, server, own, Watcher { shown: shown.clone(), who }).await?;
     session.subscribe(&shown).await;
@@ -189,42 +208,32 @@ impl Watches {
     ) -> Result<(), Fault> {
         let who = watcher.who.clone();
         let (told, hear) = oneshot::channel();
+        let fresh;
         {
             let mut servers = self.servers();
             let watched = servers.entry(server.clone()).or_insert_with(|| {
                 let watched = Arc::new(Watched {
                     state: Mutex::default(),
                     changed: Notify::new(),
-                    waiting: Mutex::default(),
-                    over: CancellationToken::new(),
+                    over: endpoint.gateway().ending().child_token(),
                 });
                 // Ends when nobody watches any more, or with the gateway.
                 tokio::spawn(look_after(endpoint.clone(), server.clone(), Arc::clone(&watched)));
                 watched
             });
-            let mut state = watched.state();
-            let watchers = state.entry(own.clone()).or_default();
-            watchers.retain(|other| !other.who.is(&watcher.who));
-            watchers.push(watcher);
-            watched.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+            fresh = watched.state().add(own.clone(), watcher, told);
             watched.changed.notify_one();
         }
-        let outcome = hear.await.unwrap_or_else(|_| Err(Fault::new(INTERNAL_ERROR, "the hub is ending")));
-        if outcome.is_err() {
-            self.remove(&server, &own, &who);
-        }
-        outcome
+        let mut asking = Asking { watches: self, server: &server, own: &own, who: &who, takes_back: fresh };
+        let outcome = hear.await;
+        // From here on it is known whether it watches.
+        asking.takes_back = false;
+        outcome.unwrap_or_else(|_| Err(Fault::new(INTERNAL_ERROR, "the resource is not watched any more")))
     }
 
     fn remove(&self, server: &ServerKey, own: &str, who: &Who) {
         let Some(watched) = self.servers().get(server).cloned() else { return };
-        let mut state = watched.state();
-        if let Some(watchers) = state.get_mut(own) {
-            watchers.retain(|other| !other.who.is(who));
-            if watchers.is_empty() {
-                state.remove(own);
-            }
-        }
+        watched.state().remove(own, who);
         watched.changed.notify_one();
     }
 
@@ -233,7 +242,7 @@ impl Watches {
         let servers: Vec<_> = self.servers().values().cloned().collect();
         let mut all = Vec::new();
         for watched in servers {
-            for watcher in watched.state().values().flatten() {
+            for watcher in watched.state().watchers.values().flatten() {
                 if matches!(&watcher.who, Who::Session { id, .. } if id == session) {
                     all.push(watcher.shown.clone());
                 }
@@ -256,7 +265,7 @@ impl Watches {
     fn leave_if(&self, gone: impl Fn(&Who) -> bool) {
         let servers: Vec<_> = self.servers().values().cloned().collect();
         for watched in servers {
-            watched.state().retain(|_, watchers| {
+            watched.state().watchers.retain(|_, watchers| {
                 watchers.retain(|watcher| !gone(&watcher.who));
                 !watchers.is_empty()
             });
@@ -267,7 +276,7 @@ impl Watches {
     /// Takes a server out, unless somebody came meanwhile.
     fn take_out(&self, server: &ServerKey, watched: &Arc<Watched>) -> bool {
         let mut servers = self.servers();
-        if !watched.state().is_empty() {
+        if !watched.state().watchers.is_empty() {
             return false;
         }
         if servers.get(server).is_some_and(|it| Arc::ptr_eq(it, watched)) {
@@ -277,16 +286,68 @@ impl Watches {
     }
 }
 
-impl Watched {
-    fn state(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Watcher>>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// One who waits to hear whether it watches. Dropped, it does not want to any more.
+struct Asking<'a> {
+    watches: &'a Watches,
+    server: &'a ServerKey,
+    own: &'a str,
+    who: &'a Who,
+    takes_back: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.takes_back {
+            self.watches.remove(self.server, self.own, self.who);
+        }
+    }
+}
+
+impl State {
+    /// Adds a watcher who waits for the outcome; whether it is new.
+    fn add(&mut self, own: String, watcher: Watcher, told: oneshot::Sender<Result<(), Fault>>) -> bool {
+        let who = watcher.who.clone();
+        let watchers = self.watchers.entry(own.clone()).or_default();
+        let before = watchers.len();
+        watchers.retain(|other| !other.who.is(&who));
+        let fresh = watchers.len() == before;
+        watchers.push(watcher);
+        self.waiting.push(Waiting { own, who, fresh, told });
+        fresh
     }
 
-    fn told(&self, outcome: &Result<(), Fault>) {
-        for waiting in self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            // Fails when the client has left.
-            let _ = waiting.send(outcome.clone());
+    fn remove(&mut self, own: &str, who: &Who) {
+        if let Some(watchers) = self.watchers.get_mut(own) {
+            watchers.retain(|other| !other.who.is(who));
+            if watchers.is_empty() {
+                self.watchers.remove(own);
+            }
         }
+    }
+
+    /// The addresses that are watched. Who waits for another one has taken it back.
+    fn wanted(&mut self) -> BTreeSet<String> {
+        let watchers = &self.watchers;
+        self.waiting.retain(|waiting| watchers.contains_key(&waiting.own));
+        self.watchers.keys().cloned().collect()
+    }
+
+    /// Tells those who wait for one of these addresses what became of it. Without success they watch
+    /// nothing there, if they did not before.
+    fn settle(&mut self, is_meant: impl Fn(&str) -> bool, outcome: &Result<(), Fault>) {
+        for waiting in self.waiting.extract_if(.., |waiting| is_meant(&waiting.own)).collect::<Vec<_>>() {
+            if outcome.is_err() && waiting.fresh {
+                self.remove(&waiting.own, &waiting.who);
+            }
+            // Fails when the client has left.
+            let _ = waiting.told.send(outcome.clone());
+        }
+    }
+}
+
+impl Watched {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells all who watch an address.
@@ -295,7 +356,7 @@ impl Watched {
         // A server may tell of a part of what was asked for, such as a file in a folder.
         let fits =
             |watched: &str| watched == own || own.starts_with(&format!("{}/", watched.trim_end_matches('/')));
-        for (watched, watchers) in state.iter_mut() {
+        for (watched, watchers) in &mut state.watchers {
             if !fits(watched) {
                 continue;
             }
@@ -325,7 +386,7 @@ async fn look_after(endpoint: Endpoint, server: ServerKey, watched: Arc<Watched>
             }
             Err(error) => {
                 let words = format!("the server cannot be watched: {}", chain(&error));
-                watched.told(&Err(Fault::new(INTERNAL_ERROR, words)));
+                watched.state().settle(|_| true, &Err(Fault::new(INTERNAL_ERROR, words)));
                 tokio::select! {
                     () = watched.over.cancelled() => return,
                     () = watched.changed.notified() => {}
@@ -340,23 +401,25 @@ async fn look_after(endpoint: Endpoint, server: ServerKey, watched: Arc<Watched>
 /// Brings the news of one start of a server, until it is gone or nobody watches.
 async fn follow(gateway: &Gateway, held: &Held, watched: &Watched) {
     let mut news = held.updates();
-    let mut asked: Vec<String> = Vec::new();
+    let mut asked: BTreeSet<String> = BTreeSet::new();
     loop {
-        let wanted: Vec<String> = watched.state().keys().cloned().collect();
+        let wanted = watched.state().wanted();
         if wanted.is_empty() {
             break;
         }
-        let mut outcome = Ok(());
-        for uri in wanted.iter().filter(|uri| !asked.contains(uri)) {
-            if let Err(error) = held.subscribe(uri).await {
-                outcome = Err(crate::dispatch::wire_fault(&error));
+        watched.state().settle(|own| asked.contains(own) && wanted.contains(own), &Ok(()));
+        for uri in wanted.difference(&asked).cloned().collect::<Vec<_>>() {
+            // Each hears of its own address, as soon as that is known.
+            let outcome = held.subscribe(&uri).await.map_err(|error| crate::dispatch::wire_fault(&error));
+            watched.state().settle(|own| own == uri, &outcome);
+            if outcome.is_ok() {
+                asked.insert(uri);
             }
         }
-        for uri in asked.iter().filter(|uri| !wanted.contains(uri)) {
-            let _ = held.unsubscribe(uri).await;
+        for uri in asked.difference(&wanted).cloned().collect::<Vec<_>>() {
+            let _ = held.unsubscribe(&uri).await;
+            asked.remove(&uri);
         }
-        asked = wanted;
-        watched.told(&outcome);
         tokio::select! {
             () = watched.over.cancelled() => break,
             () = watched.changed.notified() => {}
