@@ -5,13 +5,14 @@
 //! it goes on running, in this hub's memory. Another replica does not know it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use dormouse::{PeerAnswer, PeerRequest, Scope};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::back::Back;
@@ -20,7 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::message::{Fault, INTERNAL_ERROR, Request};
 use crate::session::fresh_id;
 
-/// How long a call waits for its client to come again.
+/// How long a call waits for its client to come again, and its result if it has ended meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// The most calls that wait; then the oldest is given up.
 const MOST: usize = 1_000;
@@ -63,14 +64,14 @@ impl Questions {
     }
 
     /// Resolves when a question is open.
-    async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         while self.open().asked.is_empty() {
             self.changed.notified().await;
         }
     }
 
     /// The open questions, as the client gets them.
-    fn requests(&self) -> Map<String, Value> {
+    pub(crate) fn requests(&self) -> Map<String, Value> {
         let shown = |(name, (asked, _)): (&String, &(PeerRequest, _))| {
             let mut it = json!({ "method": asked.method });
             if !asked.params.is_null() {
@@ -81,7 +82,7 @@ impl Questions {
         self.open().asked.iter().map(shown).collect()
     }
 
-    fn answer(&self, answers: Map<String, Value>) {
+    pub(crate) fn answer(&self, answers: Map<String, Value>) {
         for (name, answer) in answers {
             let asked = self.open().asked.remove(&name);
             if let Some((_, waiting)) = asked {
@@ -109,7 +110,14 @@ type Job = BoxFuture<'static, Result<Value, Fault>>;
 /// The calls that wait for their clients.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
-    calls: Mutex<HashMap<String, Waiting>>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    calls: HashMap<String, Waiting>,
+    /// Gives up those whose time is over. There is one as long as there are calls.
+    timer: Option<AbortOnDropHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -118,37 +126,84 @@ struct Waiting {
     method: String,
     target: Option<Value>,
     back: Arc<Back>,
+    /// It may have ended: who comes again gets what came of it.
     job: AbortOnDropHandle<Result<Value, Fault>>,
     since: Instant,
 }
 
 impl Parked {
-    fn calls(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.table)
     }
 
     /// Gives all of them up.
     pub(crate) fn clear(&self) {
-        self.calls().clear();
+        *self.table() = Table::default();
+    }
+
+    /// Keeps a call until its client comes again; the name under which it does.
+    fn put(&self, waiting: Waiting) -> Result<String, Fault> {
+        let name = fresh_id()?;
+        let mut table = self.table();
+        if table.calls.len() >= MOST
+            && let Some(oldest) = table.oldest().map(|(name, _)| name.clone())
+        {
+            table.calls.remove(&oldest);
+        }
+        table.calls.insert(name.clone(), waiting);
+        if table.timer.is_none() {
+            let timer = tokio::spawn(grow_old(Arc::downgrade(&self.table)));
+            table.timer = Some(AbortOnDropHandle::new(timer));
+        }
+        Ok(name)
+    }
+
+    /// Takes a call out, if it is the one that is meant.
+    fn take(&self, name: &str, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+        let mut table = self.table();
+        // An answer that goes elsewhere leaves the call where it is.
+        let call = if table.calls.get(name).is_some_and(is_meant) { table.calls.remove(name) } else { None };
+        if table.calls.is_empty() {
+            table.timer = None;
+        }
+        call
     }
 
     fn park(&self, waiting: Waiting) -> Result<Value, Fault> {
         let questions = waiting.back.questions().requests();
-        let name = fresh_id()?;
-        let mut calls = self.calls();
-        calls.retain(|_, call| call.since.elapsed() < PATIENCE && !call.job.is_finished());
-        if calls.len() >= MOST
-            && let Some(oldest) =
-                calls.iter().min_by_key(|(_, call)| call.since).map(|(name, _)| name.clone())
-        {
-            calls.remove(&oldest);
-        }
-        calls.insert(name.clone(), waiting);
+        let name = self.put(waiting)?;
         Ok(json!({
             "resultType": "input_required",
             "inputRequests": questions,
             "requestState": format!("{MARK}{name}"),
         }))
+    }
+}
+
+impl Table {
+    fn oldest(&self) -> Option<(&String, &Waiting)> {
+        self.calls.iter().min_by_key(|(_, call)| call.since)
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives up each call when its time is over, until there is none.
+async fn grow_old(table: Weak<Mutex<Table>>) {
+    loop {
+        let next = {
+            let Some(table) = table.upgrade() else { return };
+            let mut table = lock(&table);
+            table.calls.retain(|_, call| call.since.elapsed() < PATIENCE);
+            let Some((_, oldest)) = table.oldest() else {
+                table.timer = None;
+                return;
+            };
+            oldest.since + PATIENCE
+        };
+        tokio::time::sleep_until(next).await;
     }
 }
 
@@ -175,12 +230,7 @@ pub(crate) async fn run(
         let fits = |call: &Waiting| {
             call.scope == *endpoint.scope() && call.method == request.method && call.target == target(request)
         };
-        let found = {
-            let mut calls = parked.calls();
-            // An answer that goes elsewhere leaves the call where it is.
-            if calls.get(name).is_some_and(fits) { calls.remove(name) } else { None }
-        };
-        let Some(call) = found else {
+        let Some(call) = parked.take(name, fits) else {
             let words = "the call that waited for this answer is not there any more; whether it ran to its \
                 end is not known";
             return Err(Fault::invalid(words).with_data(json!({ "outcome": "unknown" })));
@@ -223,5 +273,76 @@ async fn go_on(parked: &Parked, mut call: Waiting) -> Result<Value, Fault> {
             call.since = Instant::now();
             parked.park(call)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::*;
+    use crate::caller::{Life, Meta, Nowhere};
+    use crate::message::Id;
+
+    /// A call that waits, and does this.
+    fn waiting(job: impl Future<Output = Result<Value, Fault>> + Send + 'static) -> Waiting {
+        let request =
+            Request { id: Id::Text("1".to_owned()), method: "tools/call".to_owned(), params: Map::new() };
+        let meta = Meta { capabilities: Arc::default(), log_level: None };
+        let caller = Caller { life: Life::Stateless(Arc::new(meta)), outlet: Arc::new(Nowhere) };
+        Waiting {
+            scope: Scope::Store,
+            method: request.method.clone(),
+            target: None,
+            back: Back::new(&Scope::Store, &caller, &request),
+            job: AbortOnDropHandle::new(tokio::spawn(job)),
+            since: Instant::now(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_parked_call_came_to_waits_for_its_client_while_others_park() {
+        let parked = Parked::default();
+        let name = parked.put(waiting(async { Ok(json!("done")) })).unwrap();
+        while !parked.table().calls[&name].job.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        parked.put(waiting(std::future::pending())).unwrap();
+        tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+        parked.put(waiting(std::future::pending())).unwrap();
+        let call = parked.take(&name, |_| true).expect("it is there");
+        assert_eq!(go_on(&parked, call).await, Ok(json!("done")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_comes_for_is_given_up_by_itself() {
+        let parked = Parked::default();
+        let (held, mut let_go) = oneshot::channel::<()>();
+        let job = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        parked.put(waiting(job)).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let later = parked.put(waiting(std::future::pending())).unwrap();
+        tokio::time::sleep(PATIENCE - Duration::from_millis(1500)).await;
+        assert_eq!(let_go.try_recv(), Err(TryRecvError::Empty), "its time is not over");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(let_go.try_recv(), Err(TryRecvError::Closed), "nothing is held for it any more");
+        assert_eq!(parked.table().calls.keys().collect::<Vec<_>>(), [&later]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let table = parked.table();
+        assert!(table.calls.is_empty() && table.timer.is_none(), "{table:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_parked_calls_there_is_no_timer() {
+        let parked = Parked::default();
+        let name = parked.put(waiting(std::future::pending())).unwrap();
+        assert!(parked.table().timer.is_some());
+        assert!(parked.take(&name, |_| false).is_none());
+        assert!(parked.table().timer.is_some());
+        assert!(parked.take(&name, |_| true).is_some());
+        assert!(parked.table().timer.is_none());
     }
 }
