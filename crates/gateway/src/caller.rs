@@ -7,12 +7,15 @@ use serde_json::{Map, Value};
 
 use crate::message::{Fault, Request, UNSUPPORTED_REVISION};
 use crate::revision::Revision;
-use crate::session::Session;
+use crate::session::{Receipt, Session};
 
 /// Where messages to a client go.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     /// Sends a message; returns at once. False: nobody reads any more.
     fn send(&self, message: Value) -> bool;
+
+    /// Sends a message of which somebody wants to know whether it was written to who reads.
+    fn send_noted(&self, message: Value, receipt: Receipt);
 }
 
 /// An outlet that leads nowhere.
@@ -23,6 +26,8 @@ impl Outlet for Nowhere {
     fn send(&self, _message: Value) -> bool {
         false
     }
+
+    fn send_noted(&self, _message: Value, _receipt: Receipt) {}
 }
 
 /// Who asks.

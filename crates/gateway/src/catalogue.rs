@@ -5,8 +5,10 @@
 //! `dormouse://SERVER/`. Addresses are taken apart at the first slash, which no server's name has;
 //! all other names are looked up.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod kept;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use dormouse::{Features, Scope, ServerKey, ToolRef, Version};
 use serde::Serialize;
@@ -15,20 +17,17 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::Endpoint;
 use crate::mode::Mode;
 
+pub(crate) use self::kept::Catalogues;
+
 /// How many entries a page holds. Many clients never ask for a second one.
 pub(crate) const PAGE: usize = 1_000;
 /// What an address begins with where several servers share an endpoint.
 const SCHEME: &str = "dormouse://";
 /// The longest name of a prompt, as for tools.
 const LONGEST_NAME: usize = 64;
-/// How many endpoints' lists are kept. Anybody can name agents that do not exist.
-const MOST_KEPT: usize = 1_000;
 
-/// The lists of all endpoints.
-#[derive(Debug, Default)]
-pub(crate) struct Catalogues {
-    kept: Mutex<HashMap<(Scope, Mode), Arc<Lists>>>,
-}
+/// What lists belong to.
+pub(crate) type Place = (Scope, Mode);
 
 /// What one endpoint lists.
 #[derive(Debug, Default)]
@@ -38,6 +37,8 @@ pub(crate) struct Lists {
     pub(crate) resources: List,
     pub(crate) templates: List,
     pub(crate) prompts: List,
+    /// The tools, by their names in the list, that may become tasks without saying so.
+    may_be_tasks: HashSet<String>,
     /// By the name in the list: the server and its own name.
     prompt_names: HashMap<String, (ServerKey, String)>,
 }
@@ -57,6 +58,45 @@ pub(crate) struct Digests {
     pub(crate) tools: String,
     pub(crate) resources: String,
     pub(crate) prompts: String,
+}
+
+/// The lists whose changes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tools,
+    Resources,
+    Prompts,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Tools, Self::Resources, Self::Prompts];
+
+    /// What says that it reads otherwise.
+    pub(crate) fn changed(self) -> &'static str {
+        match self {
+            Self::Tools => "notifications/tools/list_changed",
+            Self::Resources => "notifications/resources/list_changed",
+            Self::Prompts => "notifications/prompts/list_changed",
+        }
+    }
+}
+
+impl Digests {
+    pub(crate) fn of(&self, list: Kind) -> &String {
+        match list {
+            Kind::Tools => &self.tools,
+            Kind::Resources => &self.resources,
+            Kind::Prompts => &self.prompts,
+        }
+    }
+
+    pub(crate) fn of_mut(&mut self, list: Kind) -> &mut String {
+        match list {
+            Kind::Tools => &mut self.tools,
+            Kind::Resources => &mut self.resources,
+            Kind::Prompts => &mut self.prompts,
+        }
+    }
 }
 
 impl List {
@@ -148,6 +188,19 @@ impl Lists {
         self.prompt_names.get(name)
     }
 
+    /// Says of the tools of a page, for a client of 2025-11-25, which may be called as tasks: there a
+    /// tool says it, while a server of 2026-07-28 decides call by call.
+    pub(crate) fn mark_tasks(&self, page: &mut [Value]) {
+        if self.may_be_tasks.is_empty() {
+            return;
+        }
+        for tool in page {
+            if tool["name"].as_str().is_some_and(|name| self.may_be_tasks.contains(name)) {
+                tool["execution"]["taskSupport"] = Value::from("optional");
+            }
+        }
+    }
+
     fn make(endpoint: &Endpoint, version: Version) -> Self {
         let catalog = endpoint.context().registry().snapshot();
         let (mut resources, mut templates, mut prompts) = (Vec::new(), Vec::new(), Vec::new());
@@ -187,6 +240,7 @@ impl Lists {
             resources: List::of(resources),
             templates: List::of(templates),
             prompts: List::of(prompts),
+            may_be_tasks: may_be_tasks(endpoint, &catalog),
             prompt_names,
         }
     }
@@ -202,6 +256,31 @@ fn tools(endpoint: &Endpoint, catalog: &dormouse::Catalog) -> Vec<(String, Value
         (_, Some(only)) => catalog.tools_of(endpoint.scope(), only).map(listed).collect(),
         (_, None) => catalog.tools(endpoint.scope()).map(listed).collect(),
     }
+}
+
+/// The tools of servers that begin tasks by themselves, if they do not say of it what 2025-11-25 has.
+fn may_be_tasks(endpoint: &Endpoint, catalog: &dormouse::Catalog) -> HashSet<String> {
+    let mut names = HashSet::new();
+    if *endpoint.mode() == Mode::Search {
+        return names;
+    }
+    for entry in catalog.servers(endpoint.scope()) {
+        let announced = entry.features.capabilities.as_ref();
+        // Most say nothing of it, and their text is not parsed.
+        let announced = announced.filter(|announced| announced.text().contains(crate::tasks::EXTENSION));
+        if endpoint.only().is_some_and(|only| *only != entry.key)
+            || !announced.is_some_and(|it| it.value()["extensions"][crate::tasks::EXTENSION].is_object())
+        {
+            continue;
+        }
+        for tool in catalog.tools_of(endpoint.scope(), &entry.key) {
+            let execution = tool.tool().rest.get("execution");
+            if execution.is_none_or(|it| it.is_object() && it.get("taskSupport").is_none()) {
+                names.insert(endpoint.tool_shown(&tool).to_owned());
+            }
+        }
+    }
+    names
 }
 
 /// A tool as clients get it.
@@ -232,29 +311,15 @@ fn prompt_name(server: &str, own: &str, taken: &HashMap<String, (ServerKey, Stri
     format!("{head}_{}", &hash[..8])
 }
 
-impl Catalogues {
-    /// The lists of an endpoint as they are now.
-    pub(crate) fn of(&self, endpoint: &Endpoint) -> Arc<Lists> {
-        let version = endpoint.context().registry().snapshot().version();
-        let place = (endpoint.scope().clone(), endpoint.mode().clone());
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lists) = kept().get(&place).filter(|lists| lists.version == version) {
-            return Arc::clone(lists);
-        }
-        let lists = Arc::new(Lists::make(endpoint, version));
-        let mut kept = kept();
-        if kept.len() >= MOST_KEPT && !kept.contains_key(&place) {
-            kept.clear();
-        }
-        kept.insert(place, Arc::clone(&lists));
-        lists
-    }
-}
-
 impl Endpoint {
     /// Its lists as they are now.
     pub(crate) fn lists(&self) -> Arc<Lists> {
         self.gateway().catalogues().of(self)
+    }
+
+    /// What its lists belong to.
+    pub(crate) fn place(&self) -> Place {
+        (self.scope().clone(), self.mode().clone())
     }
 
     /// The name under which it lists a tool.
@@ -287,8 +352,27 @@ impl Endpoint {
             let entry = catalog.find_server(self.scope(), server).map_err(|error| error.to_string())?;
             return Ok((entry.key.clone(), own.to_owned()));
         }
-        let entry = self.context().server_of_resource(None, uri).map_err(|error| error.to_string())?;
-        Ok((entry.key.clone(), uri.to_owned()))
+        match self.context().server_of_resource(None, uri) {
+            Ok(entry) => Ok((entry.key.clone(), uri.to_owned())),
+            Err(error) => match self.server_that_named(uri) {
+                Some(server) => Ok((server, uri.to_owned())),
+                None => Err(error.to_string()),
+            },
+        }
+    }
+
+    /// The server that named an address in a result, if it is still one of this context.
+    fn server_that_named(&self, uri: &str) -> Option<ServerKey> {
+        let server = self.gateway().links().server_of(self.scope(), uri)?;
+        let catalog = self.context().registry().snapshot();
+        catalog.servers(self.scope()).any(|entry| entry.key == server).then_some(server)
+    }
+
+    /// Remembers which addresses a result of a server names. With one server there is no question.
+    pub(crate) fn learn_links(&self, server: &ServerKey, result: &Value) {
+        if self.only().is_none() {
+            self.gateway().links().learn(self.scope(), server, result);
+        }
     }
 
     /// What it can do, for a client of the one or the other life.
@@ -316,15 +400,8 @@ impl Endpoint {
                 all
             }
         };
-        // Tasks are other things in the two lives, and are not translated.
-        if stateless {
-            all.shift_remove("tasks");
-        } else if let Some(Value::Object(extensions)) = all.get_mut("extensions") {
-            extensions.shift_remove(crate::tasks::EXTENSION);
-            if extensions.is_empty() {
-                all.shift_remove("extensions");
-            }
-        }
+        // They are other things in the two lives, and are translated.
+        crate::tasks::announce(&mut all, stateless);
         Value::Object(all)
     }
 

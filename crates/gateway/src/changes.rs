@@ -3,16 +3,22 @@
 //! One task for each gateway waits for a new version of the catalog, lets the changes of a moment
 //! gather, and compares the hashes of each endpoint's lists with those that its clients were told.
 //! A session that nobody listens to at that moment is told once its stream is open again.
+//!
+//! # Invariants
+//!
+//! * No list is made under a lock, and each endpoint's once for a version, however many follow it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use dormouse::Version;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Outlet;
-use crate::catalogue::Digests;
+use crate::catalogue::{Digests, Kind, Place};
 use crate::endpoint::Endpoint;
 use crate::message::{Id, notification};
 use crate::session::Session;
@@ -30,7 +36,7 @@ pub(crate) struct Changes {
 
 #[derive(Debug, Default)]
 struct State {
-    followers: Vec<Follower>,
+    followers: Vec<Arc<Follower>>,
     /// Whether the task runs.
     running: bool,
 }
@@ -46,7 +52,7 @@ enum Who {
     /// It knows itself what it was told.
     Session(Weak<Session>),
     /// One of the stateless life, with its subscription, and what the lists read like when it was told.
-    Listener(Arc<Listener>, Digests),
+    Listener(Arc<Listener>, Mutex<Digests>),
 }
 
 /// One `subscriptions/listen` under way.
@@ -96,13 +102,13 @@ impl Changes {
     /// Tells a listener of every change from now on, until it is gone.
     pub(crate) fn follow_listener(&self, endpoint: &Endpoint, listener: Arc<Listener>) {
         let seen = endpoint.lists().digests();
-        self.follow(Follower { endpoint: endpoint.clone(), who: Who::Listener(listener, seen) });
+        self.follow(Follower { endpoint: endpoint.clone(), who: Who::Listener(listener, Mutex::new(seen)) });
     }
 
     /// Where a session belongs that is followed here.
     pub(crate) fn endpoint_of(&self, session: &str) -> Option<Endpoint> {
         let state = self.state();
-        let is_it = |follower: &&Follower| match &follower.who {
+        let is_it = |follower: &&Arc<Follower>| match &follower.who {
             Who::Session(one) => one.upgrade().is_some_and(|one| one.id() == session),
             Who::Listener(..) => false,
         };
@@ -112,7 +118,7 @@ impl Changes {
     fn follow(&self, follower: Follower) {
         let endpoint = follower.endpoint.clone();
         let mut state = self.state();
-        state.followers.push(follower);
+        state.followers.push(Arc::new(follower));
         if !std::mem::replace(&mut state.running, true) {
             // Ends with the gateway, or when nobody follows any more.
             tokio::spawn(watch(endpoint));
@@ -132,53 +138,73 @@ impl Changes {
     }
 
     /// Looks whose lists read otherwise, and tells them.
-    fn look(&self) {
-        let mut state = self.state();
-        Self::tidy(&mut state);
-        for follower in &mut state.followers {
-            let now = follower.endpoint.lists().digests();
-            match &mut follower.who {
+    async fn look(&self, known: &mut Known) {
+        let followers = {
+            let mut state = self.state();
+            Self::tidy(&mut state);
+            state.followers.clone()
+        };
+        known.looks += 1;
+        for follower in &followers {
+            let now = known.digests(&follower.endpoint).await;
+            match &follower.who {
                 Who::Session(session) => {
                     if let Some(session) = session.upgrade() {
-                        tell_session(session, now);
+                        session.tell_lists(&now);
                     }
                 }
                 Who::Listener(listener, seen) => {
-                    tell_listener(listener, changed(seen, &now));
-                    *seen = now;
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    tell_listener(listener, &seen, &now);
+                    seen.clone_from(&now);
                 }
             }
         }
+        let looks = known.looks;
+        known.places.retain(|_, place| place.look == looks);
     }
 }
 
-/// Which lists read otherwise, by what says so.
-fn changed(seen: &Digests, now: &Digests) -> [(bool, &'static str); 3] {
-    [
-        (now.tools != seen.tools, "notifications/tools/list_changed"),
-        (now.resources != seen.resources, "notifications/resources/list_changed"),
-        (now.prompts != seen.prompts, "notifications/prompts/list_changed"),
-    ]
+/// What the lists of each endpoint that is followed read like.
+#[derive(Debug, Default)]
+struct Known {
+    places: HashMap<Place, KnownPlace>,
+    /// How often it was looked.
+    looks: u64,
 }
 
-/// Where nobody hears at the moment, the session stays where it was, and is told later.
-fn tell_session(session: Arc<Session>, now: Digests) {
-    let seen = session.seen_lists(&now);
-    if seen == now {
-        return;
-    }
-    let mut news = changed(&seen, &now).into_iter().filter(|(changed, _)| *changed);
-    if news.all(|(_, method)| session.tell(method, Value::Null)) {
-        session.told_lists(now);
+#[derive(Debug)]
+struct KnownPlace {
+    version: Version,
+    digests: Arc<Digests>,
+    look: u64,
+}
+
+impl Known {
+    async fn digests(&mut self, endpoint: &Endpoint) -> Arc<Digests> {
+        let version = endpoint.context().registry().snapshot().version();
+        let (place, look) = (endpoint.place(), self.looks);
+        if let Some(known) = self.places.get_mut(&place).filter(|known| known.version == version) {
+            known.look = look;
+            return Arc::clone(&known.digests);
+        }
+        let digests = Arc::new(endpoint.lists().digests());
+        self.places.insert(place, KnownPlace { version, digests: Arc::clone(&digests), look });
+        // There may be thousands to make, and others have something to do.
+        tokio::task::yield_now().await;
+        digests
     }
 }
 
-fn tell_listener(listener: &Listener, changed: [(bool, &str); 3]) {
-    let wanted = [listener.tools, listener.resources, listener.prompts];
-    for ((_, method), _) in
-        changed.into_iter().zip(wanted).filter(|((changed, _), wanted)| *changed && *wanted)
-    {
-        listener.tell(method, json!({}));
+fn tell_listener(listener: &Listener, seen: &Digests, now: &Digests) {
+    for (list, is_wanted) in [
+        (Kind::Tools, listener.tools),
+        (Kind::Resources, listener.resources),
+        (Kind::Prompts, listener.prompts),
+    ] {
+        if is_wanted && seen.of(list) != now.of(list) {
+            listener.tell(list.changed(), json!({}));
+        }
     }
 }
 
@@ -186,6 +212,7 @@ fn tell_listener(listener: &Listener, changed: [(bool, &str); 3]) {
 async fn watch(endpoint: Endpoint) {
     let gateway = endpoint.gateway().clone();
     let mut version = endpoint.context().registry().version();
+    let mut known = Known::default();
     drop(endpoint);
     loop {
         tokio::select! {
@@ -200,7 +227,7 @@ async fn watch(endpoint: Endpoint) {
             // Each look sees all followers: many that come at once are one reason to look.
             () = gateway.changes().nudge.notified() => tokio::time::sleep(GATHERING).await,
         }
-        gateway.changes().look();
+        gateway.changes().look(&mut known).await;
         let mut state = gateway.changes().state();
         if !Changes::tidy(&mut state) {
             state.running = false;
@@ -210,4 +237,73 @@ async fn watch(endpoint: Endpoint) {
     let mut state = gateway.changes().state();
     state.followers.clear();
     state.running = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use dormouse::{AgentId, Config, Hub};
+    use dormouse_testing::Space;
+
+    use super::*;
+    use crate::gateway::Gateway;
+    use crate::message::Params;
+    use crate::mode::Mode;
+
+    /// More than the lists that are kept.
+    const AGENTS: usize = 1_200;
+
+    fn greeting() -> Params {
+        let Value::Object(params) = json!({ "protocolVersion": "2025-11-25" }) else { panic!() };
+        params
+    }
+
+    #[tokio::test]
+    async fn thousands_who_follow_cost_each_endpoint_once_and_hold_up_nobody() {
+        let space = Space::new();
+        let config = Config {
+            storage: "memory".to_owned(),
+            model: "none".to_owned(),
+            keyring: false,
+            ..Config::default()
+        };
+        let hub = Hub::builder().space(space.path()).config(config).open().await.unwrap();
+        let gateway = Gateway::new(&hub);
+        let changes = gateway.changes();
+        // Looked at here, and by no task.
+        changes.state().running = true;
+        let mut sessions = Vec::new();
+        for n in 0..2 * AGENTS {
+            let agent = AgentId::try_new(format!("a{}", n / 2)).unwrap();
+            let endpoint = gateway.endpoint(hub.agent(agent), Mode::All).unwrap();
+            let (scope, seen) = (endpoint.scope().clone(), Digests::default());
+            let session = gateway.sessions().begin(None, scope, Mode::All, seen, &greeting()).await.unwrap();
+            changes.follow_session(&endpoint, &session);
+            sessions.push(session);
+        }
+        let made = || gateway.catalogues().made.load(Ordering::Relaxed);
+        assert_eq!(made(), 0);
+        let mut known = Known::default();
+        let store = gateway.endpoint(hub.store(), Mode::All).unwrap();
+        let greets = async {
+            store.initialize(None, &greeting()).await.unwrap();
+            made()
+        };
+        let ((), when_greeted) = tokio::join!(changes.look(&mut known), greets);
+        assert!(when_greeted < AGENTS, "who comes meanwhile does not wait for all others");
+        assert_eq!(made(), AGENTS + 1);
+        for _ in 0..3 {
+            changes.look(&mut known).await;
+        }
+        // The store's came after the first look, and were made for its greeting.
+        assert_eq!(made(), AGENTS + 1, "nothing has changed");
+        for session in sessions.drain(10..) {
+            gateway.sessions().end(session.id()).await.unwrap();
+        }
+        changes.look(&mut known).await;
+        assert_eq!(known.places.len(), 6, "nobody follows the others");
+        gateway.end();
+        hub.shutdown().await;
+    }
 }

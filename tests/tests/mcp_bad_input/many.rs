@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::client::{Mcp, rogue, still_well};
 
 const SESSIONS: usize = 500;
+/// How many of their clients speak at a time.
+const AT_ONCE: usize = 32;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_sessions_are_kept_apart_and_end_one_by_one() {
@@ -19,13 +21,13 @@ async fn five_hundred_sessions_are_kept_apart_and_end_one_by_one() {
             let revision = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"][n % 4];
             Mcp::session(served_ref, path, revision).await
         })
-        .buffered(16)
+        .buffered(AT_ONCE)
         .collect()
         .await;
     let ids: BTreeSet<&str> = clients.iter().map(|client| client.header("Mcp-Session-Id")).collect();
     assert_eq!(ids.len(), SESSIONS);
     stream::iter(clients.iter().enumerate())
-        .for_each_concurrent(16, |(n, client)| async move {
+        .for_each_concurrent(AT_ONCE, |(n, client)| async move {
             // The same id of a request in all of them.
             let text = format!("session {n}");
             let answer = client.call(1, "rogue_echo", json!({ "text": text })).await;
@@ -33,13 +35,17 @@ async fn five_hundred_sessions_are_kept_apart_and_end_one_by_one() {
         })
         .await;
     let (ends, stay): (Vec<_>, Vec<_>) = clients.iter().enumerate().partition(|(n, _)| n % 3 == 0);
-    for (_, client) in ends {
-        assert!((200..300).contains(&client.end().await));
-        client.call(2, "rogue_echo", json!({ "text": "x" })).await.refused(404, -32600, json!(2));
-    }
-    for (n, client) in stay {
-        let text = format!("still {n}");
-        assert_eq!(client.call(2, "rogue_echo", json!({ "text": text })).await.text(), text);
-    }
+    stream::iter(ends)
+        .for_each_concurrent(AT_ONCE, |(_, client)| async move {
+            assert!((200..300).contains(&client.end().await));
+            client.call(2, "rogue_echo", json!({ "text": "x" })).await.refused(404, -32600, json!(2));
+        })
+        .await;
+    stream::iter(stay)
+        .for_each_concurrent(AT_ONCE, |(n, client)| async move {
+            let text = format!("still {n}");
+            assert_eq!(client.call(2, "rogue_echo", json!({ "text": text })).await.text(), text);
+        })
+        .await;
     still_well(served).await;
 }

@@ -6,13 +6,15 @@ use dormouse_types::{AgentId, ServerName};
 use serde::{Deserialize, Serialize};
 
 /// What endpoints for MCP clients show, where their address says nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mcp {
     /// The mode of the store's endpoint, and of agents of which nothing is said.
     pub mode: McpMode,
     /// The server of the mode `single`; empty in the others.
     pub server: String,
+    /// How many sessions of clients there may be. Then those end that were used longest ago.
+    pub max_sessions: u32,
     /// What is said about single agents.
     pub agents: BTreeMap<String, McpSection>,
 }
@@ -51,6 +53,17 @@ impl McpMode {
     }
 }
 
+impl Default for Mcp {
+    fn default() -> Self {
+        Self {
+            mode: McpMode::default(),
+            server: String::new(),
+            max_sessions: 20_000,
+            agents: BTreeMap::new(),
+        }
+    }
+}
+
 impl Mcp {
     /// The mode of an agent's endpoint, or of the store's, and the server if it is `single`.
     pub fn of(&self, agent: Option<&AgentId>) -> (McpMode, Option<&str>) {
@@ -65,6 +78,9 @@ impl Mcp {
     pub(super) fn problem(&self) -> Option<String> {
         if let Some(problem) = wrong("mcp", self.mode, &self.server) {
             return Some(problem);
+        }
+        if self.max_sessions == 0 {
+            return Some("mcp.max_sessions: there must be room for one".to_owned());
         }
         self.agents.iter().find_map(|(agent, said)| {
             let place = format!("mcp.agents.{agent}");
@@ -114,6 +130,7 @@ mod tests {
             ("mode = 'single'", "mcp.server"),
             ("mode = 'search'\nserver = 'x'", "mcp.server"),
             ("mode = 'single'\nserver = 'a/b'", "mcp.server"),
+            ("max_sessions = 0", "mcp.max_sessions"),
             ("[agents.a1]\nmode = 'single'", "mcp.agents.a1.server"),
             ("[agents.'a b']", "a b"),
             ("[agents.a1]\nmood = 'all'", "mood"),

@@ -14,9 +14,9 @@ use super::streams::Streams;
 const FINISHED: Duration = Duration::from_secs(5 * 60);
 /// How much the events of all streams may take; then the oldest finished ones go, and streams
 /// that are not read hold only [`LITTLE`].
-const ALL: usize = 64 << 20;
+pub(super) const ALL: usize = 64 << 20;
 /// How much the events of one stream may take while memory is short.
-const LITTLE: usize = 16 << 10;
+pub(super) const LITTLE: usize = 16 << 10;
 /// How many finished streams are kept, since each takes something beside its events.
 const MOST: usize = 10_000;
 
@@ -50,7 +50,12 @@ impl Keep {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) > ALL
+        self.held() > ALL
+    }
+
+    /// How much all streams hold now, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Keeps a finished stream for a while. It is known to its session by the number.

@@ -172,3 +172,48 @@ impl fmt::Debug for Lasting {
         f.debug_struct("Lasting").field("lasts", &self.lasts).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::http::stream::REQUEST;
+
+    const BOTH: Forms = Forms { json: true, events: true };
+
+    /// The response to work that takes so long, the form of it, and after how long it began.
+    async fn begun(takes: Duration, forms: Forms) -> (Response<Body>, String, Duration) {
+        let work = Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            Answer::One(StatusCode::OK, b"{}".to_vec())
+        });
+        let stream = Stream::new(None, 0, REQUEST, Arc::default());
+        let asked = Instant::now();
+        let response = answered(work, stream, forms, Owner::Reader).await;
+        let form = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (response, form, asked.elapsed())
+    }
+
+    async fn whole(response: Response<Body>) -> String {
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_takes_long_begins_before_its_answer() {
+        let second = Duration::from_secs(1);
+        let (response, form, _) = begun(PATIENCE - second, BOTH).await;
+        assert_eq!((form.as_str(), whole(response).await.as_str()), ("application/json", "{}"));
+
+        let (response, form, after) = begun(PATIENCE * 5, BOTH).await;
+        assert_eq!(form, "text/event-stream");
+        assert!(after >= PATIENCE && after < PATIENCE + second, "{after:?}");
+        let text = whole(response).await;
+        assert!(text.starts_with(":\n\n:\n\n") && text.ends_with("data: {}\n\n"), "{text}");
+
+        // Who takes no stream waits.
+        let (response, form, _) = begun(PATIENCE * 5, Forms { json: true, events: false }).await;
+        assert_eq!((form.as_str(), whole(response).await.as_str()), ("application/json", "{}"));
+    }
+}

@@ -127,3 +127,37 @@ impl fmt::Debug for Reader {
         f.debug_struct("Reader").field("place", &self.place).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::stream::REQUEST;
+
+    async fn next(reader: &mut Reader) -> String {
+        let text = std::future::poll_fn(|context| reader.poll_next(context)).await;
+        String::from_utf8(text.unwrap().unwrap().to_vec()).unwrap()
+    }
+
+    /// The clock of tests has a grain of a millisecond.
+    fn is_about(passed: Duration, expected: Duration) -> bool {
+        passed >= expected && passed < expected + Duration::from_millis(50)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_with_nothing_to_say_is_kept_alive() {
+        let stream = Stream::new(None, 0, REQUEST, Arc::default());
+        let mut reader = Reader::of_request(Arc::clone(&stream), None);
+        for _ in 0..3 {
+            let begun = Instant::now();
+            assert_eq!(next(&mut reader).await, ":\n\n");
+            assert!(is_about(begun.elapsed(), ALIVE), "{:?}", begun.elapsed());
+        }
+        // What is said keeps it alive as well.
+        tokio::time::sleep(ALIVE / 3).await;
+        stream.push(b"1");
+        assert!(next(&mut reader).await.contains("data: 1"));
+        let begun = Instant::now();
+        assert_eq!(next(&mut reader).await, ":\n\n");
+        assert!(is_about(begun.elapsed(), ALIVE), "{:?}", begun.elapsed());
+    }
+}

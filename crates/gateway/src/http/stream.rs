@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::keep::Keep;
 use crate::caller::Outlet;
+use crate::session::Receipt;
 
 /// How much the events of a request's stream may take.
 pub(super) const REQUEST: usize = 1 << 20;
@@ -68,6 +69,8 @@ enum Phase {
 struct Event {
     number: u64,
     text: Bytes,
+    /// Who wants to know whether it was read.
+    receipt: Option<Receipt>,
 }
 
 #[derive(Debug)]
@@ -124,6 +127,10 @@ impl Stream {
 
     /// Sends a message as it is written.
     pub(super) fn push(&self, message: &[u8]) -> bool {
+        self.push_with(message, None)
+    }
+
+    fn push_with(&self, message: &[u8], receipt: Option<Receipt>) -> bool {
         let mut state = self.state();
         if state.phase != Phase::Open {
             return false;
@@ -136,7 +143,7 @@ impl Stream {
         self.keep.add(size);
         let was_waiting = state.unread;
         state.unread += size;
-        state.events.push_back(Event { number, text });
+        state.events.push_back(Event { number, text, receipt });
         let limit = self.keep.limit(self.most);
         if was_waiting > 0 && state.unread > limit {
             self.give_up_on_readers(&mut state);
@@ -174,6 +181,8 @@ impl Stream {
             state.cursor = seen.saturating_add(1).clamp(oldest, state.next);
             let from = state.cursor;
             state.unread = state.events.iter().filter(|event| event.number >= from).map(Event::size).sum();
+            // Who has seen a later one has seen these.
+            state.events.iter_mut().filter(|event| event.number < from).for_each(Event::was_read);
         }
         state.last_reader += 1;
         let reader = state.last_reader;
@@ -218,13 +227,16 @@ impl Stream {
         let mut size = 0;
         let waiting: Vec<Bytes> = state
             .events
-            .range(skip..)
+            .range_mut(skip..)
             .take_while(|event| {
                 let first = size == 0;
                 size += event.text.len();
                 first || size <= CHUNK
             })
-            .map(|event| event.text.clone())
+            .map(|event| {
+                event.was_read();
+                event.text.clone()
+            })
             .collect();
         state.cursor += waiting.len() as u64;
         let taken: usize = waiting.iter().map(|text| text.len() + OVERHEAD).sum();
@@ -296,6 +308,13 @@ impl Stream {
 }
 
 impl Event {
+    /// Somebody got it.
+    fn was_read(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.written();
+        }
+    }
+
     fn size(&self) -> usize {
         self.text.len() + OVERHEAD
     }
@@ -318,6 +337,10 @@ impl Outlet for Stream {
     fn send(&self, message: Value) -> bool {
         self.push(message.to_string().as_bytes())
     }
+
+    fn send_noted(&self, message: Value, receipt: Receipt) {
+        self.push_with(message.to_string().as_bytes(), Some(receipt));
+    }
 }
 
 impl Drop for Stream {
@@ -330,6 +353,7 @@ impl Drop for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::keep::{ALL, LITTLE};
 
     fn stream(name: Option<&str>, most: usize) -> Arc<Stream> {
         Stream::new(name.map(str::to_owned), 1, most, Arc::default())
@@ -396,6 +420,44 @@ mod tests {
         assert_eq!(next(&nameless, reader), Some(Err(false)));
         let state = nameless.state();
         assert_eq!((state.held, state.unread), (0, 0));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_held_within_bounds_by_each_stream_and_by_all() {
+        const EVENT: usize = 8 << 10;
+        let (keep, message) = (Arc::<Keep>::default(), vec![b'x'; EVENT]);
+        for most in [REQUEST, STANDALONE] {
+            for has_reader in [true, false] {
+                let stream = Stream::new(Some("s".to_owned()), 1, most, Arc::clone(&keep));
+                if has_reader {
+                    stream.enter(None, false);
+                }
+                for _ in 0..1_000 {
+                    stream.push(&message);
+                    assert!(keep.held() <= most, "{}", keep.held());
+                }
+                assert!(keep.held() > EVENT, "the newest is kept");
+            }
+        }
+        // Nobody can come back for what has no name.
+        let nameless = Stream::new(None, 1, REQUEST, Arc::clone(&keep));
+        while nameless.push(&message) {
+            assert!(keep.held() <= REQUEST + 2 * EVENT);
+        }
+        assert_eq!(keep.held(), 0);
+
+        let streams: Vec<_> =
+            (0..200).map(|n| Stream::new(Some(format!("s.{n}")), n, REQUEST, Arc::clone(&keep))).collect();
+        let mut highest = 0;
+        for _ in 0..200 {
+            for stream in &streams {
+                stream.push(&message);
+                highest = highest.max(keep.held());
+            }
+        }
+        assert!(highest > ALL / 2 && highest <= ALL + streams.len() * 2 * LITTLE, "{highest}");
+        drop(streams);
+        assert_eq!(keep.held(), 0);
     }
 
     #[test]

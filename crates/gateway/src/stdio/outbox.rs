@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::caller::Outlet;
+use crate::session::Receipt;
 
 /// How many bytes may wait. Then answers wait with their requests, and what belongs to no answer
 /// is left out.
@@ -31,10 +32,20 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<Written>,
     bytes: usize,
-    /// A batch that is being written.
+    /// A batch that is being written, and who wants to know when it was.
     writing: usize,
+    receipts: Vec<Receipt>,
+    /// What there was no room for and must be said: that lists read otherwise. Each thing once.
+    later: Vec<Written>,
+}
+
+/// A line, and who wants to know when it was written.
+#[derive(Debug)]
+struct Written {
+    line: Vec<u8>,
+    receipt: Option<Receipt>,
 }
 
 impl Waiting {
@@ -43,7 +54,13 @@ impl Waiting {
     }
 
     fn is_empty(&self) -> bool {
-        self.bytes + self.writing == 0
+        self.bytes + self.writing == 0 && self.later.is_empty()
+    }
+
+    fn push(&mut self, mut line: Vec<u8>, receipt: Option<Receipt>) {
+        line.push(b'\n');
+        self.bytes += line.len();
+        self.lines.push_back(Written { line, receipt });
     }
 }
 
@@ -72,12 +89,21 @@ impl Outbox {
         self.push(message.to_string().into_bytes());
     }
 
-    fn push(&self, mut line: Vec<u8>) {
-        line.push(b'\n');
+    fn push(&self, line: Vec<u8>) {
+        self.waiting().push(line, None);
+        self.more.notify_one();
+    }
+
+    /// Sends what must be said once, sooner or later.
+    fn push_surely(&self, line: Vec<u8>, receipt: Option<Receipt>) {
         {
             let mut waiting = self.waiting();
-            waiting.bytes += line.len();
-            waiting.lines.push_back(line);
+            if waiting.has_room() {
+                waiting.push(line, receipt);
+            } else {
+                waiting.later.retain(|later| later.line != line);
+                waiting.later.push(Written { line, receipt });
+            }
         }
         self.more.notify_one();
     }
@@ -87,11 +113,17 @@ impl Outbox {
         loop {
             {
                 let mut waiting = self.waiting();
+                if waiting.lines.is_empty() {
+                    for later in std::mem::take(&mut waiting.later) {
+                        waiting.push(later.line, later.receipt);
+                    }
+                }
                 let mut batch = Vec::new();
                 while batch.len() < BATCH
-                    && let Some(line) = waiting.lines.pop_front()
+                    && let Some(Written { line, receipt }) = waiting.lines.pop_front()
                 {
                     waiting.bytes -= line.len();
+                    waiting.receipts.extend(receipt);
                     if batch.is_empty() { batch = line } else { batch.extend_from_slice(&line) }
                 }
                 if !batch.is_empty() {
@@ -104,7 +136,12 @@ impl Outbox {
     }
 
     fn written(&self) {
-        self.waiting().writing = 0;
+        let receipts = {
+            let mut waiting = self.waiting();
+            waiting.writing = 0;
+            std::mem::take(&mut waiting.receipts)
+        };
+        receipts.into_iter().for_each(Receipt::written);
         self.less.notify_waiters();
     }
 
@@ -145,6 +182,10 @@ impl Outlet for Outbox {
         if self.lost.is_cancelled() {
             return false;
         }
+        if is_of_lists(&message) {
+            self.push_surely(message.to_string().into_bytes(), None);
+            return true;
+        }
         if !self.waiting().has_room() {
             // A question nobody hears must not wait for its answer.
             debug!("a client reads too slowly; something is not told to it");
@@ -153,6 +194,17 @@ impl Outlet for Outbox {
         self.push(message.to_string().into_bytes());
         true
     }
+
+    fn send_noted(&self, message: Value, receipt: Receipt) {
+        if !self.lost.is_cancelled() {
+            self.push_surely(message.to_string().into_bytes(), Some(receipt));
+        }
+    }
+}
+
+/// Whether it tells that a list reads otherwise: nobody else will say so again.
+fn is_of_lists(message: &Value) -> bool {
+    message.get("method").and_then(Value::as_str).is_some_and(|method| method.ends_with("/list_changed"))
 }
 
 /// Writes some lines at once.
@@ -163,4 +215,50 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
     let mut writer = writer.lock().await;
     writer.write_all(lines).await?;
     writer.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::message::notification;
+
+    const CHANGED: &str = "notifications/tools/list_changed";
+
+    /// What a client gets that reads at last.
+    async fn read(outbox: &Outbox) -> String {
+        let mut text = Vec::new();
+        loop {
+            let batch = tokio::select! {
+                biased;
+                batch = outbox.next() => batch,
+                () = std::future::ready(()) => return String::from_utf8(text).unwrap(),
+            };
+            text.extend(batch);
+            outbox.written();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_costs_a_bounded_memory_and_misses_no_change_of_lists() {
+        let outbox = Outbox::default();
+        let text = "x".repeat(10_000);
+        for n in 0..2_000 {
+            outbox.send(notification("notifications/message", json!({ "data": text, "n": n })));
+            if n % 100 == 0 {
+                assert!(outbox.send(notification(CHANGED, Value::Null)));
+            }
+            let waiting = outbox.waiting();
+            let later: usize = waiting.later.iter().map(|later| later.line.len()).sum();
+            assert!(waiting.bytes + later <= ROOM + 11_000, "{} and {later}", waiting.bytes);
+        }
+        let text = read(&outbox).await;
+        assert!(text.len() <= ROOM + 22_000);
+        assert!(
+            text.trim_end().ends_with(&notification(CHANGED, Value::Null).to_string()),
+            "it is said last"
+        );
+        assert!(outbox.waiting().is_empty());
+    }
 }
