@@ -271,10 +271,11 @@ impl Drop for Web {
 }
 
 /// The servers of a matrix: a name, an environment, and whether it is met over HTTP.
-const KINDS: [(&str, &str, bool); 5] = [
+const KINDS: [(&str, &str, bool); 6] = [
     ("one", "mcp1", false),
     ("two", "mcp2", false),
     ("fast", "fastmcp4", false),
+    ("oldweb", "mcp1", true),
     ("web", "mcp2", true),
     ("fastweb", "fastmcp4", true),
 ];

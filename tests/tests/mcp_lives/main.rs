@@ -4,10 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod client;
+mod links;
 mod lossless;
 mod matrix;
 mod modes;
 mod sessions;
 mod sleeping;
 mod tasks;
+mod tasks_between;
+mod unasked;
+mod waking;
 mod watching;
