@@ -183,7 +183,8 @@ impl Fault {
         self.code == CANCELLED
     }
 
-    fn read(error: &Value) -> Self {
+    /// Reads JSON-RPC's error object.
+    pub(crate) fn read(error: &Value) -> Self {
         Self {
             code: error["code"].as_i64().unwrap_or(INTERNAL_ERROR),
             message: error["message"].as_str().unwrap_or("an error without words").to_owned(),

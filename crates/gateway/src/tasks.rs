@@ -1,19 +1,24 @@
 //! Tasks: calls that go on after their answer.
 //!
-//! They are passed through, within one life: a client of 2025-11-25 with a server of 2025-11-25
-//! (`task` in the params of a call), a client of 2026-07-28 with a server of 2026-07-28 (the
-//! extension). The hub gives each task a name of its own, remembers whose it is, and keeps its
-//! server awake until the task has ended or nobody has asked for it for long.
+//! Both lives have them, in other words: a client of 2025-11-25 asks for one (`task` in the params of
+//! a call), in 2026-07-28 a server begins one for whoever knows the extension. The hub gives each
+//! task a name of its own, remembers whose it is, and keeps its server awake until the task has ended
+//! or nobody has asked for it for long. Between the lives it translates: [`shape`] has the words, and
+//! `dispatch` the ways of asking.
 
-use std::collections::HashMap;
+pub(crate) mod shape;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use dormouse::{Held, Scope, ServerKey};
-use serde_json::{Value, json};
+use dormouse::{Held, Scope, ServerKey, Timestamp};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::message::Fault;
+use crate::message::{Fault, Request};
+use crate::parked::Questions;
 use crate::session::{Session, fresh_id};
 
 /// The extension's name in 2026-07-28.
@@ -21,13 +26,50 @@ pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// How a server of 2025-11-25 tells of a task unasked.
 const STATUS: &str = "notifications/tasks/status";
 /// How long a task that nobody asks for keeps its server awake, where it has no shorter life.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// The most tasks that are remembered; then the one that was asked for longest ago is forgotten.
 const MOST: usize = 10_000;
+/// How large the results may be in all that the hub keeps itself.
+const MOST_KEPT: usize = 64 << 20;
 
 /// What is announced to clients of 2025-11-25.
 pub(crate) fn announcement() -> Value {
     json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } })
+}
+
+/// Whether these capabilities of a server are those of one that begins tasks as in 2025-11-25.
+pub(crate) fn begins_when_asked(announced: &Value) -> bool {
+    announced["tasks"]["requests"]["tools"]["call"].is_object()
+}
+
+/// Whether a request of a client with a session asks for a task, or after one.
+pub(crate) fn are_asked_for(request: &Request) -> bool {
+    request.method.starts_with("tasks/") || request.params.get("task").is_some_and(Value::is_object)
+}
+
+/// Words what is announced of tasks, in whichever words it is, for a client of one life.
+pub(crate) fn announce(all: &mut Map<String, Value>, stateless: bool) {
+    let older = all.get("tasks").is_some_and(|it| it["requests"]["tools"]["call"].is_object());
+    let newer = all.get("extensions").is_some_and(|it| it[EXTENSION].is_object());
+    if stateless {
+        all.shift_remove("tasks");
+        if older
+            && !newer
+            && let Value::Object(extensions) = all.entry("extensions").or_insert_with(|| json!({}))
+        {
+            extensions.insert(EXTENSION.to_owned(), json!({}));
+        }
+        return;
+    }
+    if newer && !older {
+        all.insert("tasks".to_owned(), announcement());
+    }
+    if let Some(Value::Object(extensions)) = all.get_mut("extensions") {
+        extensions.shift_remove(EXTENSION);
+        if extensions.is_empty() {
+            all.shift_remove("extensions");
+        }
+    }
 }
 
 /// The tasks of all servers that clients have begun here.
@@ -38,19 +80,48 @@ pub(crate) struct Tasks {
 
 type Known = Mutex<HashMap<String, Task>>;
 
+/// Whose a task is: a context's, and, where the client has a session, that session's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) scope: Scope,
+    pub(crate) session: Option<String>,
+}
+
 /// One task.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
-    scope: Scope,
+    owner: Owner,
     pub(crate) server: ServerKey,
     /// Its name at the server.
     pub(crate) own: String,
-    /// How it was when its server was asked last, without its result.
+    /// How it was when its server was asked last, without its result, as its client gets it.
     pub(crate) last: Value,
+    pub(crate) way: Way,
     /// Cancelled when its server need not stay awake for it any more.
     released: CancellationToken,
     asked: Instant,
     patience: Duration,
+}
+
+/// How what its client says of a task gets to its server.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
+    /// Both are of one life: as it is.
+    Straight,
+    /// A session's, at a server of 2026-07-28, whose questions of these names were put to the client.
+    ToStateless(Arc<Mutex<HashSet<String>>>),
+    /// That of a client of 2026-07-28, at a server with sessions: it asks while somebody waits for
+    /// the result.
+    ToSession(Arc<Mutex<Option<Wait>>>),
+    /// A session's, of a call that had its result at once: here it is, and how large.
+    Ended(Arc<Value>, usize),
+}
+
+/// The hub waits for a result, so that the server can ask meanwhile.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) questions: Arc<Questions>,
+    pub(crate) job: AbortOnDropHandle<()>,
 }
 
 impl Task {
@@ -72,15 +143,28 @@ impl Tasks {
         }
     }
 
-    /// Takes up a task that a server has just begun, and gives it our name, in `result` too.
+    /// Takes up a task that a server has just begun, and gives it our name, in `result` too; which is
+    /// worded for the client then.
     pub(crate) fn begin(
         &self,
-        scope: &Scope,
+        owner: Owner,
         server: &ServerKey,
         held: Option<Held>,
         session: Option<&Arc<Session>>,
         result: &mut Value,
     ) -> Result<(), Fault> {
+        let is_new = result.get("resultType").and_then(Value::as_str) == Some("task");
+        let way = match (session, is_new) {
+            (Some(_), true) => {
+                *result = shape::begun_for_session(result);
+                Way::ToStateless(Arc::default())
+            }
+            (None, false) => {
+                *result = shape::begun_for_stateless(result);
+                Way::ToSession(Arc::default())
+            }
+            _ => Way::Straight,
+        };
         let Some(task) = task_in(result) else { return Ok(()) };
         let Some(own) = task.get("taskId").and_then(Value::as_str).map(str::to_owned) else { return Ok(()) };
         let lives = ["ttl", "ttlMs"].iter().find_map(|name| task.get(*name)?.as_u64());
@@ -88,50 +172,108 @@ impl Tasks {
         let name = fresh_id()?;
         task["taskId"] = Value::String(name.clone());
         let released = CancellationToken::new();
-        let (scope, server, last) = (scope.clone(), server.clone(), without_result(task));
-        let task =
-            Task { scope, server, own, last, released: released.clone(), asked: Instant::now(), patience };
-        {
-            let mut known = self.known();
-            if known.len() >= MOST
-                && let Some(oldest) =
-                    known.iter().min_by_key(|(_, task)| task.asked).map(|(name, _)| name.clone())
-                && let Some(forgotten) = known.remove(&oldest)
-            {
-                forgotten.released.cancel();
-            }
-            known.insert(name.clone(), task);
-        }
+        let (server, last) = (server.clone(), without_result(task));
+        let over = session.map(|session| session.over().clone());
+        let task = Task {
+            owner,
+            server,
+            own,
+            last,
+            way,
+            released: released.clone(),
+            asked: Instant::now(),
+            patience,
+        };
+        self.remember(name.clone(), task);
         match held {
             // Ends with the task, or when nobody has asked for it for long.
             Some(held) => {
                 let session = session.map(Arc::downgrade);
-                drop(tokio::spawn(stay_awake(Arc::downgrade(&self.known), name, held, released, session)));
+                let known = Arc::downgrade(&self.known);
+                drop(tokio::spawn(stay_awake(known, name, held, released, session, over)));
             }
             None => released.cancel(),
         }
         Ok(())
     }
 
-    /// A task by our name, if the context has begun it.
-    pub(crate) fn find(&self, scope: &Scope, name: &str) -> Result<Task, Fault> {
+    /// Takes up a call as a task that has ended: it was asked for one, and had its result at once.
+    pub(crate) fn keep(&self, owner: Owner, server: &ServerKey, result: &mut Value) -> Result<(), Fault> {
+        let name = fresh_id()?;
+        let now = Timestamp::now().to_string();
+        let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
+        let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
+        let last = json!({
+            "taskId": name,
+            "status": if failed { "failed" } else { "completed" },
+            "createdAt": now,
+            "lastUpdatedAt": now,
+            "ttl": patience,
+        });
+        let kept = std::mem::replace(result, json!({ "task": last.clone() }));
+        let size = kept.to_string().len();
+        let released = CancellationToken::new();
+        released.cancel();
+        let task = Task {
+            owner,
+            server: server.clone(),
+            own: String::new(),
+            last,
+            way: Way::Ended(Arc::new(kept), size),
+            released,
+            asked: Instant::now(),
+            patience: PATIENCE,
+        };
+        self.remember(name, task);
+        Ok(())
+    }
+
+    fn remember(&self, name: String, task: Task) {
         let mut known = self.known();
-        let task = known.get_mut(name).filter(|task| task.scope == *scope);
+        let size = |task: &Task| if let Way::Ended(_, size) = task.way { size } else { 0 };
+        known.retain(|_, task| size(task) == 0 || task.asked.elapsed() < task.patience);
+        let mut kept: usize = if size(&task) == 0 { 0 } else { known.values().map(size).sum() };
+        while known.len() >= MOST || (kept > 0 && kept + size(&task) > MOST_KEPT) {
+            let only_kept = known.len() < MOST;
+            let candidates = known.iter().filter(|(_, task)| !only_kept || size(task) > 0);
+            let Some(oldest) = candidates.min_by_key(|(_, task)| task.asked).map(|(name, _)| name.clone())
+            else {
+                break;
+            };
+            if let Some(forgotten) = known.remove(&oldest) {
+                kept = kept.saturating_sub(size(&forgotten));
+                forgotten.released.cancel();
+            }
+        }
+        known.insert(name, task);
+    }
+
+    /// A task by our name, if its owner asks.
+    pub(crate) fn find(&self, owner: &Owner, name: &str) -> Result<Task, Fault> {
+        let mut known = self.known();
+        let task = known.get_mut(name).filter(|task| task.owner == *owner);
         let Some(task) = task else { return Err(Fault::invalid(format!("Unknown task: {name}"))) };
         task.asked = Instant::now();
         Ok(task.clone())
     }
 
-    /// The tasks of a context, by our names.
-    pub(crate) fn of(&self, scope: &Scope) -> Vec<(String, Task)> {
+    /// The tasks of an owner, by our names.
+    pub(crate) fn of(&self, owner: &Owner) -> Vec<(String, Task)> {
         let known = self.known();
         let mut all: Vec<_> = known
             .iter()
-            .filter(|(_, task)| task.scope == *scope)
+            .filter(|(_, task)| task.owner == *owner)
             .map(|(name, task)| (name.clone(), task.clone()))
             .collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+
+    /// Keeps how a task is now, as its client gets it.
+    pub(crate) fn note(&self, name: &str, last: &Value) {
+        if let Some(task) = self.known().get_mut(name) {
+            task.last = without_result(last);
+        }
     }
 
     /// Reads what a server said of a task: our name goes in. A task whose result is in there, or that
@@ -172,7 +314,15 @@ async fn stay_awake(
     held: Held,
     released: CancellationToken,
     session: Option<Weak<Session>>,
+    over: Option<CancellationToken>,
 ) {
+    let ended = async {
+        match over {
+            Some(over) => over.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(ended);
     let mut news = held.updates();
     let left = || {
         let known = known.upgrade()?;
@@ -184,6 +334,12 @@ async fn stay_awake(
         tokio::select! {
             () = released.cancelled() => break,
             () = held.closed() => break,
+            () = &mut ended => {
+                if let Some(known) = known.upgrade() {
+                    lock(&known).remove(&name);
+                }
+                break;
+            }
             () = tokio::time::sleep(left) => {}
             Ok(note) = news.recv(), if session.is_some() => {
                 let session = session.as_ref().and_then(Weak::upgrade);
