@@ -3,7 +3,8 @@
     tasks.py stdio
     tasks.py http       prints its port when it listens
 
-`job` goes on until `finish` is called with its number; `ask` is a job that wants an answer first.
+`job` goes on until `finish` is called with its number, `need` too and only as a task; `ask` is a job that
+wants an answer first. `sour` ends with a result that says that it failed, `broken` with an error.
 """
 
 import json
@@ -15,6 +16,8 @@ EXTENSION = "io.modelcontextprotocol/tasks"
 stateless = sys.argv[1] == "http"
 changed = threading.Condition()
 jobs: list[dict] = []
+answers: dict[str, dict] = {}
+writing = threading.Lock()
 NOW = "2026-01-01T00:00:00Z"
 
 
@@ -51,9 +54,17 @@ def call(params: dict) -> dict:
         return text("finished")
     capabilities = (params.get("_meta") or {}).get("io.modelcontextprotocol/clientCapabilities", {})
     as_task = EXTENSION in capabilities.get("extensions", {}) if stateless else "task" in params
+    if not as_task and name == "need":
+        raise Refused(-32021 if stateless else -32601, "only as a task")
     if not as_task:
         return text("at once")
+    if stateless and "task" in params:
+        raise Refused(-32602, "`task` is of another revision")
     job = {"id": f"own-{len(jobs)}", "status": "working"}
+    if name == "sour":
+        job.update(status="completed" if stateless else "failed", result={**text("sour milk"), "isError": True})
+    if name == "broken":
+        job.update(status="failed", error={"code": -32050, "message": "no ink", "data": {"pages": 3}})
     if name == "ask":
         question = {"message": "Which?", "requestedSchema": {"type": "object", "properties": {}}}
         job["asked"] = {"q": {"method": "elicitation/create", "params": question}}
@@ -64,20 +75,41 @@ def call(params: dict) -> dict:
 
 def get(params: dict) -> dict:
     job = found(params)
-    more = {"result": job["result"]} if stateless and "result" in job else {}
+    if not stateless:
+        return seen(job)
+    more = {name: job[name] for name in ("result", "error") if name in job}
     return {**seen(job), **more, **({"inputRequests": job["asked"]} if "asked" in job else {})}
 
 
 def result(params: dict) -> dict:
     job = found(params)
-    changed.wait_for(lambda: job["status"] != "working")
+    related = {"_meta": {"io.modelcontextprotocol/related-task": {"taskId": job["id"]}}}
+    if "asked" in job:
+        # Asked by whoever waits for the result first.
+        question = job.pop("asked")["q"]
+        request = {"jsonrpc": "2.0", "id": f"ask-{job['id']}", **question}
+        write({**request, "params": {**question["params"], **related}})
+        changed.wait_for(lambda: request["id"] in answers)
+        said = answers[request["id"]]
+        action = said["result"]["action"] if "result" in said else said["error"]["code"]
+        job.update(status="completed", result=text(f"answered {action}"))
+        changed.notify_all()
+    changed.wait_for(lambda: job["status"] not in ("working", "input_required"))
     if job["status"] == "cancelled":
         raise Refused(-32602, "it was cancelled")
-    return {**job["result"], "_meta": {"io.modelcontextprotocol/related-task": {"taskId": job["id"]}}}
+    if "error" in job:
+        refused = Refused(0, "")
+        refused.answer = job["error"]
+        raise refused
+    return {**job["result"], **related}
 
 
 def cancel(params: dict) -> dict:
     job = found(params)
+    if job["status"] in ("completed", "failed", "cancelled"):
+        if stateless:
+            return {}
+        raise Refused(-32602, "it has ended")
     job["status"] = "cancelled"
     changed.notify_all()
     return {} if stateless else seen(job)
@@ -92,8 +124,10 @@ def update(params: dict) -> dict:
 
 
 def tools(_: dict) -> dict:
-    one = {"inputSchema": {"type": "object"}, "execution": {"taskSupport": "optional"}}
-    return {"tools": [{"name": name, **one} for name in ("job", "ask", "finish")]}
+    support = {name: "optional" for name in ("job", "ask", "sour", "broken")} | {"need": "required"}
+    execution = {} if stateless else {name: {"execution": {"taskSupport": it}} for name, it in support.items()}
+    schema = {"inputSchema": {"type": "object"}}
+    return {"tools": [{"name": name, **schema, **execution.get(name, {})} for name in (*support, "finish")]}
 
 
 def greet(_: dict) -> dict:
@@ -156,23 +190,28 @@ class Door(BaseHTTPRequestHandler):
         pass
 
 
-def over_stdio() -> None:
-    writing = threading.Lock()
+def write(*messages: dict) -> None:
+    with writing:
+        sys.stdout.write("".join(json.dumps(message) + "\n" for message in messages))
+        sys.stdout.flush()
 
+
+def over_stdio() -> None:
     def tell(message: dict) -> None:
-        said = json.dumps(answer(message)) + "\n"
+        said = [answer(message)]
         if message["method"] == "tools/call" and message["params"]["name"] == "finish":
             job = jobs[message["params"]["arguments"]["number"]]
-            note = {"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": seen(job)}
-            said += json.dumps(note) + "\n"
-        with writing:
-            sys.stdout.write(said)
-            sys.stdout.flush()
+            said.append({"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": seen(job)})
+        write(*said)
 
     for line in sys.stdin:
         message = json.loads(line)
         if "id" in message and "method" in message:
             threading.Thread(target=tell, args=(message,), daemon=True).start()
+        elif "id" in message:
+            with changed:
+                answers[message["id"]] = message
+                changed.notify_all()
 
 
 if stateless:

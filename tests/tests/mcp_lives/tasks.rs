@@ -1,4 +1,4 @@
-//! Calls that go on after their answer, within one life each.
+//! Calls that go on after their answer, within one life each; `tasks_between` has the others.
 
 use dormouse::Scope;
 use dormouse_testing::python;
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Web, script};
 
-const EXTENSION: &str = "io.modelcontextprotocol/tasks";
-const RELATED: &str = "io.modelcontextprotocol/related-task";
+pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+pub(crate) const RELATED: &str = "io.modelcontextprotocol/related-task";
 
 /// A hub with a server whose calls may be tasks, in either life; the agent `ada` sees both.
-async fn served() -> (Served, Web) {
+pub(crate) async fn served() -> (Served, Web) {
     let space = TestSpace::new();
     let web = Web::start(python(), "tasks.py", &[]);
     let old = json!({
@@ -31,7 +31,7 @@ async fn served() -> (Served, Web) {
     (served, web)
 }
 
-fn runs(served: &Served, server: &str) -> bool {
+pub(crate) fn runs(served: &Served, server: &str) -> bool {
     let servers = served.hub.store().servers();
     servers.iter().any(|it| it.name == server && it.status.pid.is_some())
 }
@@ -84,6 +84,9 @@ async fn a_task_of_a_session_keeps_its_server_awake_until_its_result_is_fetched(
         unknown(&client, method, "own-0").await;
     }
     assert!(ada.list("tasks/list", "tasks").await.is_empty());
+    let stranger = Client::of(&served, "/mcp", "2025-11-25", json!({})).await;
+    unknown(&stranger, "tasks/get", &one).await;
+    assert!(stranger.list("tasks/list", "tasks").await.is_empty(), "a task is its session's");
     let listed = client.list("tasks/list", "tasks").await;
     let mut names: Vec<&str> = listed.iter().map(|task| task["taskId"].as_str().unwrap()).collect();
     names.sort_unstable();
@@ -181,21 +184,20 @@ async fn a_task_of_a_stateless_client_is_asked_after_answered_and_cancelled() {
 }
 
 #[tokio::test]
-async fn tasks_are_announced_to_the_life_that_has_them() {
+async fn tasks_are_announced_to_each_life_in_its_words() {
     let (served, _web) = served().await;
-    for (server, in_session, stateless) in [("old", true, false), ("new", false, true)] {
-        let path = format!("/mcp?mode=single&server={server}");
-        let plain = dormouse_tests::mcp_client::Mcp::new(&served, &path);
+    for path in ["/mcp", "/mcp?mode=single&server=old", "/mcp?mode=single&server=new"] {
+        let plain = dormouse_tests::mcp_client::Mcp::new(&served, path);
         let greeting = dormouse_tests::mcp_client::greeting("2025-11-25", json!({}));
         let greeted = plain.send(&greeting).await.json::<Value>().await.unwrap();
         let can = &greeted["result"]["capabilities"];
-        assert_eq!(can["tasks"].is_object(), in_session, "{server}: {can}");
-        assert_eq!(can["extensions"][EXTENSION], Value::Null, "{server}: {can}");
-        let client = Client::of(&served, &path, STATELESS, json!({})).await;
+        assert_eq!(can["tasks"]["requests"]["tools"]["call"], json!({}), "{path}: {can}");
+        assert_eq!(can["extensions"][EXTENSION], Value::Null, "{path}: {can}");
+        let client = Client::of(&served, path, STATELESS, json!({})).await;
         let discovered = client.ask("server/discover", json!({})).await;
         let can = &discovered.result()["capabilities"];
-        assert_eq!(can["extensions"][EXTENSION].is_object(), stateless, "{server}: {can}");
-        assert_eq!(can["tasks"], Value::Null, "{server}: {can}");
+        assert_eq!(can["extensions"][EXTENSION], json!({}), "{path}: {can}");
+        assert_eq!(can["tasks"], Value::Null, "{path}: {can}");
     }
     served.end().await;
 }

@@ -4,12 +4,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dormouse::Scope;
-use dormouse_testing::{environment, python};
+use dormouse_testing::environment;
 use dormouse_tests::mcp_client::STATELESS;
 use dormouse_tests::{Served, TestSpace, repository, until};
 use serde_json::{Value, json};
 
-use crate::client::{Client, Told, Web, script};
+use crate::client::{Client, Told, script};
 use crate::tasks::{EXTENSION, RELATED, runs, served};
 
 fn knowing() -> Value {
