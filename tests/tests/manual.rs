@@ -240,3 +240,19 @@ fn the_page_of_the_http_api_has_every_route_and_no_other() {
     let gone: Vec<&String> = named.difference(&served).collect();
     assert!(gone.is_empty(), "docs/http-api.md names what is not served: {gone:#?}");
 }
+
+#[test]
+fn each_thing_that_mcpstore_offers_has_a_row() {
+    let list = std::fs::read_to_string(repository("tests/manual/mcpstore.txt")).unwrap();
+    let offered: BTreeSet<&str> = list
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with('['))
+        .collect();
+    assert!(offered.len() > 250, "{}", offered.len());
+    let tables = tables(&page("migration"));
+    let old = ["MCPStore over HTTP", "in Python", "MCPStore", "Python"];
+    let cells = tables.iter().flat_map(|table| old.into_iter().flat_map(|column| table.under(column)));
+    let named: BTreeSet<&str> = cells.flat_map(|cell| quoted(cell)).collect();
+    let missing: Vec<&&str> = offered.difference(&named).collect();
+    assert!(missing.is_empty(), "docs/migration.md has no row for {missing:#?}");
+}

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod connect;
+mod many;
 mod mcp;
 mod offers;
 mod sign_in;
@@ -11,9 +12,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use dormouse_types::{AgentId, Outcome, ServerState, SessionId};
+use dormouse_types::{AgentId, Outcome, ServerState, SessionId, Timestamp};
 
 pub(crate) use connect::Connect;
+pub(crate) use many::ManyServers;
 pub(crate) use mcp::{Mcp, Mode};
 pub(crate) use offers::{
     Agents, AgentsVerb, Config, ConfigVerb, Forgotten, Prompts, PromptsVerb, Resources, ResourcesVerb, Whence,
@@ -169,7 +171,8 @@ pub(crate) enum ServersVerb {
     #[command(override_usage = "dormouse servers add NAME SCRIPT.py\n       \
         dormouse servers add NAME [--env VAR=VALUE]... [--cwd DIR] -- COMMAND [ARG]...\n       \
         dormouse servers add NAME --url URL [--header 'NAME: VALUE']... [--oauth]\n       \
-        dormouse servers add NAME --entry JSON")]
+        dormouse servers add NAME --entry JSON\n       \
+        dormouse servers add --entries JSON | --file FILE")]
     Add(AddServer),
     /// Remove a server; a script that was only dropped sleeps, and stays
     Remove {
@@ -240,7 +243,10 @@ pub(crate) enum ServersVerb {
 #[derive(Debug, Args)]
 pub(crate) struct AddServer {
     /// Its name: 1 to 100 of A-Z a-z 0-9 _ -
-    pub(crate) name: String,
+    #[arg(required_unless_present_any = ["entries", "file"])]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) many: ManyServers,
     /// A script in a drop folder
     #[arg(value_name = "SCRIPT.py", value_hint = ValueHint::FilePath, conflicts_with_all = ["entry", "program"])]
     pub(crate) script: Option<PathBuf>,
@@ -336,6 +342,9 @@ pub(crate) enum ToolsVerb {
         /// That ended so: ok, tool_error, failed or unknown
         #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
         outcome: Option<Outcome>,
+        /// That ended at this moment or later, such as 2026-11-21T18:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
         /// At most so many
         #[arg(long, value_name = "N", default_value = "20")]
         limit: usize,
@@ -481,6 +490,10 @@ mod tests {
             ("servers update x", "--entry"),
             ("servers share x a/b", "agent id"),
             ("tools calls --outcome good", "the outcomes are"),
+            ("servers add", "NAME"),
+            ("servers add x --entries []", "cannot be used with"),
+            ("servers add --entries [] --file x", "cannot be used with"),
+            ("tools calls --since yesterday", "--since"),
             ("ask", "QUERY"),
         ] {
             let error = Cli::try_parse_from(format!("dormouse {line}").split(' ')).unwrap_err();

@@ -1,7 +1,8 @@
 //! An MCP server on standard input and output that tells who it is, whatever it is asked.
 //!
 //! `dormouse-who IDENTITY [TOOL]...`: its tools, two resources, a template and a prompt all answer
-//! with the identity, so that a test sees which of many servers it reached.
+//! with the identity, so that a test sees which of many servers it reached. A call with `user`
+//! prints it, and one with `exit` ends the process.
 
 #![expect(clippy::print_stderr, reason = "what it prints there is what a test looks for")]
 
@@ -47,7 +48,14 @@ fn answer(request: &Value, identity: &str, tools: &[String]) -> Value {
         }
         "tools/call" => {
             // What its owner alone may read.
-            eprintln!("{identity} was called");
+            let arguments = &params["arguments"];
+            if arguments["exit"] == true {
+                std::process::exit(3);
+            }
+            match arguments["user"].as_str() {
+                Some(user) => eprintln!("handled for user: {user}"),
+                None => eprintln!("{identity} was called"),
+            }
             json!({ "content": [{ "type": "text", "text": identity }] })
         }
         "resources/list" => json!({ "resources": [

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
+mod crash;
+mod keys;
 mod model;
 mod ways;
 
@@ -75,11 +77,16 @@ impl Turns {
 fn carry_out(world: &World, plan: &Plan, turns: &mut Turns) -> Model {
     let agents = agents();
     let servers = plan.servers(&agents);
-    for (key, tools) in &servers {
+    for (place, (key, tools)) in servers.iter().enumerate() {
         let arguments: Vec<&String> = tools.iter().collect();
         let args: Vec<Value> =
             std::iter::once(json!(key.identity())).chain(arguments.into_iter().map(|it| json!(it))).collect();
-        turns.next(world, &key.owner).add(&key.name, &json!({ "command": WHO, "args": args })).unwrap();
+        let entry = json!({ "command": WHO, "args": args, "description": key.identity() });
+        let user = turns.next(world, &key.owner);
+        // Some of them come with a file.
+        let said =
+            if place % 3 == 2 { keys::import(&user, &key.name, &entry) } else { user.add(&key.name, &entry) };
+        said.unwrap();
     }
     let mut model = Model { shared: plan.shares(&agents, &servers), servers, agents, ..Model::default() };
     let registry = world.hub.registry();
@@ -376,6 +383,8 @@ proptest! {
         for view in model.views() {
             turns.next(&world, &view).ask_question(&question(&view), "talk");
             calls.extend(check_names(&world, &model, &view, &mut turns));
+            calls.extend(keys::check_keys(&world, &model, &view));
+            calls.extend(keys::check_endpoint(&world, &model, &view));
         }
         for view in model.views() {
             check_lists(&world, &model, &view, &calls);

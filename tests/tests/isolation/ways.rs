@@ -551,7 +551,8 @@ impl User<'_> {
         } else {
             verb!(self, entry(&server_name(name)))?.unwrap()
         };
-        Ok(entry["args"][0].as_str().unwrap().to_owned())
+        // Its arguments are hidden from those who only look.
+        Ok(text(&entry, "description"))
     }
 
     /// What its process printed.
@@ -598,6 +599,19 @@ impl User<'_> {
             return self.ask(asked("POST", "/servers", body, words)).map(drop);
         }
         verb!(self, add(server_name(name), entry.clone())).map(drop)
+    }
+
+    pub(crate) fn import(&self, document: &Value) -> Said<()> {
+        if self.is_wire() {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), document.to_string()).unwrap();
+            let said = format!("--file={}", file.path().display());
+            let body = json!({ "document": document });
+            let words = ["config", "import", "mcp.json", &said];
+            return self.ask(asked("POST", "/config/import", body, words)).map(drop);
+        }
+        let from = || dormouse::Import::Document(document.clone());
+        verb!(self, import(from(), dormouse::OnConflict::Keep)).map(drop)
     }
 
     pub(crate) fn share(&self, name: &str, agent: &str, shared: bool) -> Said<()> {

@@ -131,4 +131,7 @@ pub(crate) struct Forgotten {
     /// Which tools are disabled, renamed or described anew too
     #[arg(long)]
     pub(crate) tools: bool,
+    /// The conversations of this view too
+    #[arg(long)]
+    pub(crate) conversations: bool,
 }

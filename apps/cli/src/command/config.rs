@@ -42,13 +42,16 @@ async fn servers(run: &Run, view: &View) -> Result<Exit, Failure> {
 }
 
 async fn forget(run: &Run, view: &View, what: Forgotten) -> Result<Exit, Failure> {
-    let Forgotten { agents, shares, tools } = what;
-    let body = json!({"agents": agents, "shares": shares, "tools": tools});
+    let Forgotten { agents, shares, tools, conversations } = what;
+    let body = json!({"agents": agents, "shares": shares, "tools": tools, "conversations": conversations});
     run.with_hub(async |hub| {
         run.show(hub.post(&path(view, "/config/reset"), &body).await?, |output, gone: Value| {
             let removed = gone["removed"].as_array().map(Vec::as_slice).unwrap_or_default();
             if removed.is_empty() {
                 output.talk("no server was added, so none is removed");
+            }
+            if let Some(forgotten) = gone["conversations"].as_u64().filter(|it| *it > 0) {
+                output.talk(&format!("conversations that are forgotten: {forgotten}"));
             }
             let rows = removed
                 .iter()

@@ -7,6 +7,7 @@ mod connect;
 mod doctor;
 mod events;
 mod history;
+mod many;
 mod mcp;
 mod prompts;
 mod resources;

@@ -214,8 +214,14 @@ impl SourceWord for ServerItem<'_> {
 }
 
 async fn add(run: &Run, hub: &mut HubClient, view: &View, server: &AddServer) -> Result<Exit, Failure> {
+    if let Some(text) = super::many::handed_in(&server.many)? {
+        return super::many::add(run, hub, view, text).await;
+    }
+    let Some(name) = &server.name else {
+        return Err(Failure::new(Exit::Usage, "a server is added under a name"));
+    };
     if let Some(script) = &server.script {
-        let body = RegisterServer { name: server.name.clone(), script_path: script_path(script) };
+        let body = RegisterServer { name: name.clone(), script_path: script_path(script) };
         return run.show(
             hub.post(&path(view, "/servers/register"), &body).await?,
             |output, made: Registered| {
@@ -224,11 +230,11 @@ async fn add(run: &Run, hub: &mut HubClient, view: &View, server: &AddServer) ->
             },
         );
     }
-    let body = AddBody { name: server.name.clone(), entry: entry(server)? };
+    let body = AddBody { name: name.clone(), entry: entry(server)? };
     let said: Value = hub.post(&path(view, "/servers"), &body).await?;
     // Whether the command is a server shows at its first contact.
     run.settled(hub).await?;
-    let now = hub.get(&path(view, &format!("/servers/{}", segment(&server.name)))).await;
+    let now = hub.get(&path(view, &format!("/servers/{}", segment(name)))).await;
     run.show(now.unwrap_or(said), one_line)
 }
 

@@ -46,11 +46,16 @@ pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, 
             let words = text.clone().map(or_stdin).transpose()?.map(Value::String);
             tool_settings::change(run, hub, &view, tool, "description", words).await
         }
-        ToolsVerb::Calls { server, tool, outcome, limit } => {
+        ToolsVerb::Calls { server, tool, outcome, since, limit } => {
             let mut query = format!("/calls?limit={limit}");
             let outcome = outcome.as_ref().map(|outcome| outcome.as_str());
-            let filters =
-                [("server_name", server.as_deref()), ("tool_name", tool.as_deref()), ("outcome", outcome)];
+            let since = since.map(|since| since.to_string());
+            let filters = [
+                ("server_name", server.as_deref()),
+                ("tool_name", tool.as_deref()),
+                ("outcome", outcome),
+                ("since", since.as_deref()),
+            ];
             for (name, wanted) in filters.into_iter().filter_map(|(name, wanted)| Some((name, wanted?))) {
                 query.push_str(&format!("&{name}={}", value(wanted)));
             }

@@ -118,3 +118,43 @@ async fn a_reader_that_leaves_ends_the_command_without_a_word() {
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
     cli.nothing_left().await;
 }
+
+#[tokio::test]
+async fn many_servers_are_added_from_a_text_a_file_and_standard_input() {
+    let cli = Cli::new();
+    let entry = Fixture::new().entry();
+    let some = json!({"mcpServers": {"one": entry, "bad": {"args": []}}}).to_string();
+    let ended = cli.run(&["servers", "add", "--entries", &some]).await;
+    assert_eq!(ended.code, Some(11), "{ended:?}");
+    assert!(ended.out.contains("one\tadded\t") && ended.out.contains("bad\trefused\t"), "{ended:?}");
+    let file = cli.space.path().join("more.json");
+    std::fs::write(
+        &file,
+        json!([{"name": "two", "command": entry["command"], "args": entry["args"]}]).to_string(),
+    )
+    .unwrap();
+    let added = cli.ok(&["servers", "add", "--agent", "ann", "--file", file.to_str().unwrap()]).await;
+    assert_eq!(added, "two\tadded\t\n");
+    let typed = std::fs::File::open(&file).unwrap();
+    let mut command = cli.command(&["servers", "add", "--entries", "-"]);
+    let output = command.stdin(typed).output().await.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "two\tadded\t\n");
+    let servers = cli.ok(&["servers", "list"]).await;
+    let names: Vec<&str> = servers.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(names, ["one", "two", "twobyann"], "{servers}");
+    let nothing = cli.run(&["servers", "add", "--entries", "[["]).await;
+    assert_eq!(nothing.code, Some(4), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn records_are_listed_since_a_moment_and_conversations_are_forgotten_with_the_rest() {
+    let cli = Cli::with_server();
+    cli.ok(&["ask", "echo", "\"good night\""]).await;
+    assert_eq!(cli.ok(&["tools", "calls", "--since", "2020-01-01T00:00:00Z"]).await.lines().count(), 1);
+    assert_eq!(cli.ok(&["tools", "calls", "--since", "2200-01-01T00:00:00Z"]).await, "");
+    cli.ok(&["config", "forget"]).await;
+    assert_ne!(cli.ok(&["history", "show"]).await, "");
+    let ended = cli.run(&["config", "forget", "--conversations"]).await;
+    assert!(ended.err.contains("conversations that are forgotten: 1"), "{ended:?}");
+    assert_eq!(cli.ok(&["history", "show"]).await, "");
+}

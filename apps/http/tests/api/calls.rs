@@ -167,3 +167,20 @@ async fn a_hub_of_its_full_size_lists_its_tools_again_from_memory() {
     assert_eq!(list().await, b"[]");
     hub.hub.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_record_of_a_call_holds_nothing_that_the_server_said() {
+    let hub = hub(&[]).await;
+    add(&hub, "fix", &Fixture::new()).await;
+    let failed = call(&hub, "fail", json!({"arguments": {"message": "s3cret result"}})).await.json();
+    assert!(failed.to_string().contains("s3cret result"), "{failed}");
+    call(&hub, "crash", json!({})).await;
+    let records = hub.get("/calls").await.json();
+    assert!(!records.to_string().contains("s3cret"), "{records}");
+    let errors: Vec<&str> =
+        records.as_array().unwrap().iter().filter_map(|it| it["error"].as_str()).collect();
+    assert_eq!(errors.len(), 2, "{records}");
+    assert_eq!(errors[1], "the tool answered that it failed");
+    assert!(errors[0].starts_with("the server ended in the middle of the call"), "{records}");
+    hub.hub.shutdown().await;
+}

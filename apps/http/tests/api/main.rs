@@ -11,5 +11,6 @@ mod lists;
 mod local;
 mod mcp;
 mod problems;
+mod secrets;
 mod support;
 mod tokens;
