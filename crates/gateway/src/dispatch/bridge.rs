@@ -44,6 +44,9 @@ pub(super) async fn for_session(
     let back: Arc<dyn BackChannel> = Back::new(endpoint.scope(), caller, request);
     let here = Here { endpoint, task, name, back };
     match request.method.as_str() {
+        // Its server may sleep, and have forgotten it.
+        "tasks/get" if is_cancelled(task) => Ok(task.last.clone()),
+        "tasks/cancel" if is_cancelled(task) => Err(has_ended(&task.last)),
         "tasks/get" => {
             let said = here.get().await?;
             Ok(here.seen(&said))
@@ -190,6 +193,9 @@ pub(super) async fn for_stateless(
     let back = About::on(Back::new(endpoint.scope(), caller, request), None);
     let here = Here { endpoint, task, name, back };
     match request.method.as_str() {
+        // Its server may sleep, and have forgotten it.
+        "tasks/get" if is_cancelled(task) => Ok(task.last.clone()),
+        _ if is_cancelled(task) => Ok(json!({})),
         "tasks/update" => {
             let answers = request.params.get("inputResponses").and_then(Value::as_object).cloned();
             let questions = lock(waiting).as_ref().map(|wait| Arc::clone(&wait.questions));
@@ -200,7 +206,12 @@ pub(super) async fn for_stateless(
         }
         "tasks/cancel" => {
             match here.pass("tasks/cancel", Map::new()).await {
-                Ok(_) => endpoint.gateway().tasks().fetched(name),
+                Ok(said) => {
+                    let mut it = shape::for_stateless(&said);
+                    it["taskId"] = Value::from(name);
+                    endpoint.gateway().tasks().note(name, &it);
+                    endpoint.gateway().tasks().fetched(name);
+                }
                 // There it is an error to cancel what has ended; here it is none.
                 Err(error) if is_refused_with(&error, INVALID_PARAMS) => {
                     if !shape::has_ended(&here.get().await?) {
@@ -314,6 +325,11 @@ impl Here<'_> {
         });
         Wait { questions, job: AbortOnDropHandle::new(job) }
     }
+}
+
+/// Whether a task was cancelled, so that its server is not needed for it any more.
+fn is_cancelled(task: &Task) -> bool {
+    task.is_released() && task.last["status"] == "cancelled"
 }
 
 fn is_refused_with(error: &AskError, wanted: i64) -> bool {
