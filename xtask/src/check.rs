@@ -79,9 +79,15 @@ fn tidy() -> Result<()> {
     none(&tidy::violations(&Metadata::members()?)?)
 }
 
-/// The library without what can be left out.
+/// What can be left out of the library and of its HTTP interface, and taken by itself.
 fn lean() -> Result<()> {
-    must_run(cargo().args(["check", "-p", "dormouse", "--no-default-features"]))
+    for package in ["dormouse", "dormouse-http"] {
+        for feature in ["", "redis", "remote", "oauth", "keyring"] {
+            let only = ["check", "-p", package, "--no-default-features", "--features", feature];
+            must_run(cargo().args(only))?;
+        }
+    }
+    Ok(())
 }
 
 /// Warnings are errors here. By clippy's own arguments: `RUSTFLAGS` would build everything again.
