@@ -39,7 +39,12 @@ impl Instance {
                 }
                 let (sender, receiver) = oneshot::channel();
                 cell.waiters.push(sender);
-                (receiver, cell.progress.subscribe(), effects)
+                let mut progress = cell.progress.subscribe();
+                if matches!(cell.life.phase, Phase::Starting { .. }) {
+                    // Who joins a start under way hears how far it is.
+                    progress.mark_changed();
+                }
+                (receiver, progress, effects)
             };
             self.perform(effects);
             woke = true;
