@@ -441,6 +441,7 @@ mod tests {
         }
         // Nobody can come back for what has no name.
         let nameless = Stream::new(None, 1, REQUEST, Arc::clone(&keep));
+        nameless.enter(None, false);
         while nameless.push(&message) {
             assert!(keep.held() <= REQUEST + 2 * EVENT);
         }
