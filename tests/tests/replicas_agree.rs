@@ -95,10 +95,13 @@ async fn a_change_that_too_few_replicas_have_shows_at_both_hubs() {
     add(&other, "fix").await;
     other.knows(&Scope::Store, "fix", "echo").await;
     one.knows(&Scope::Store, "fix", "echo").await;
-    let settings = json!({ "name": "say" });
+    let settings = json!({ "description": "says it again" });
     let (status, problem) = one.send(Method::PUT, "/tools/fix_echo/settings", settings).await;
     assert_eq!((status, &problem["code"]), (503, &json!("storage_unreachable")), "{problem:#}");
-    all_see(&[&one, &other], "/tools", "it has its new name", is_named("say")).await;
+    all_see(&[&one, &other], "/tools", "it is described anew", |tools: &Value| {
+        tools.as_array().into_iter().flatten().any(|tool| tool["description"] == "says it again")
+    })
+    .await;
     let (status, problem) = one.post("/servers/fix/disconnect", json!({})).await;
     assert_eq!((status, &problem["code"]), (503, &json!("storage_unreachable")), "{problem:#}");
     let state = |hub: &Served| hub.hub.for_store().server(&"fix".parse().unwrap()).unwrap().status.state;

@@ -103,7 +103,7 @@ impl Lease {
     ) -> Result<CallResult, protocol::CallError> {
         let _turn = self.wait_for_turn(deadline).await?;
         let result = self.connection.call(tool, arguments, deadline, back).await;
-        self.note(result)
+        self.note(result, deadline)
     }
 
     /// Makes any request; parameters and answer are MCP's, untouched. Dropping the future cancels
@@ -121,7 +121,7 @@ impl Lease {
     ) -> Result<Value, protocol::CallError> {
         let _turn = self.wait_for_turn(deadline).await?;
         let result = self.connection.pass(method, params, deadline, rounds, back).await;
-        self.note(result)
+        self.note(result, deadline)
     }
 
     /// Whether the server speaks 2026-07-28.
@@ -140,8 +140,17 @@ impl Lease {
     }
 
     /// Tells the life how the server did its part. A call that its caller gave up never comes here,
-    /// and says nothing.
-    fn note<T>(&mut self, result: Result<T, protocol::CallError>) -> Result<T, protocol::CallError> {
+    /// and says nothing; nor does one that had less than half of the time that the server is
+    /// allowed: else whoever is in a hurry would close it for all.
+    fn note<T>(
+        &mut self,
+        result: Result<T, protocol::CallError>,
+        deadline: Duration,
+    ) -> Result<T, protocol::CallError> {
+        if matches!(result, Err(protocol::CallError::TimedOut { .. })) && deadline * 2 < self.call_deadline()
+        {
+            return result;
+        }
         let (step, reason) = match &result {
             Ok(_) => (Step::Call(CallStep::Served), None),
             Err(error) => match Word::of(error) {

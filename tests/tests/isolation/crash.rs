@@ -104,7 +104,7 @@ fn what_a_shared_server_printed_before_it_died_is_the_stores_alone() {
         told.push((format!("the call by {way}"), world.ended_by_b(way)));
         let ended = || {
             let server = world.hub.store().server(&way.parse().unwrap()).unwrap();
-            server.status.reason.is_some_and(|reason| reason.contains("ended"))
+            server.status.reason.as_ref().is_some_and(|reason| reason.contains("ended"))
                 || server.status.state == ServerState::Healthy
         };
         world.runtime.block_on(until("it is seen that the server ended", ended));

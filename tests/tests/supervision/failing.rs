@@ -8,8 +8,8 @@ use dormouse::{
     RefreshError, RunError, ServerName, ServerState, ServerStatus,
 };
 use dormouse_testing::Fixture;
-use dormouse_tests::{TestSpace, call, until};
-use serde_json::json;
+use dormouse_tests::{TestSpace, until};
+use serde_json::{Value, json};
 
 use crate::{becomes, key, state};
 
@@ -17,12 +17,26 @@ fn status(hub: &Hub, server: &str) -> Arc<ServerStatus> {
     hub.store().server(&ServerName::try_new(server).unwrap()).unwrap().status
 }
 
+/// A server whose calls may take 200 ms, where the caller says nothing else.
+fn slow(space: &TestSpace) {
+    let own = json!({"idle_seconds": "never", "call_timeout_seconds": 0.2});
+    space.fixtures(&[("slow", Fixture::new(), own)]);
+}
+
+/// A call by somebody who has the time.
+async fn call(hub: &Hub, tool: &str, arguments: Value) -> Result<CallAnswer, CallError> {
+    ask(hub, tool, arguments, Duration::from_secs(60)).await
+}
+
+async fn ask(hub: &Hub, tool: &str, arguments: Value, time: Duration) -> Result<CallAnswer, CallError> {
+    let arguments: Arguments = arguments.as_object().cloned().unwrap();
+    let request = CallRequest { tool: tool.to_owned(), server: None, arguments, deadline: Some(time) };
+    hub.store().call(request, Arc::new(NoBackChannel)).await
+}
+
 /// A call of a tool that takes a minute, for which nobody has the time.
 async fn late(hub: &Hub, tool: &str) -> Result<CallAnswer, CallError> {
-    let arguments: Arguments = json!({"seconds": 60}).as_object().cloned().unwrap();
-    let deadline = Some(Duration::from_millis(150));
-    let request = CallRequest { tool: tool.to_owned(), server: None, arguments, deadline };
-    hub.store().call(request, Arc::new(NoBackChannel)).await
+    ask(hub, tool, json!({"seconds": 60}), Duration::from_millis(150)).await
 }
 
 fn is_open(result: &Result<CallAnswer, CallError>) -> bool {
@@ -32,7 +46,7 @@ fn is_open(result: &Result<CallAnswer, CallError>) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_hang_open_the_breaker_of_a_server_that_answers_probes() {
     let space = TestSpace::new();
-    space.fixtures(&[("slow", Fixture::new(), json!({"idle_seconds": "never"}))]);
+    slow(&space);
     let hub = space.hub(|_| {}).await;
     // So long that no call gets in by itself before the one that runs is answered.
     let orchestrator = hub.store().orchestrator().clone();
@@ -80,7 +94,7 @@ async fn calls_that_hang_open_the_breaker_of_a_server_that_answers_probes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_back_off_one_call_tries_and_how_it_goes_decides() {
     let space = TestSpace::new();
-    space.fixtures(&[("slow", Fixture::new(), json!({"idle_seconds": "never"}))]);
+    slow(&space);
     let hub = space.hub(|_| {}).await;
     let orchestrator = hub.store().orchestrator().clone();
     let mut supervision = orchestrator.supervision();
@@ -114,7 +128,7 @@ async fn after_the_back_off_one_call_tries_and_how_it_goes_decides() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_answer_of_a_call_makes_no_server_well() {
     let space = TestSpace::new();
-    space.fixtures(&[("slow", Fixture::new(), json!({"idle_seconds": "never"}))]);
+    slow(&space);
     let hub = space.hub(|_| {}).await;
     let ada = AgentId::try_new("ada").unwrap();
     let slow = ServerName::try_new("slow").unwrap();
@@ -122,6 +136,10 @@ async fn what_is_no_answer_of_a_call_makes_no_server_well() {
     late(&hub, "slow_pause").await.unwrap_err();
     late(&hub, "slow_pause").await.unwrap_err();
 
+    // Nor does it make it worse, when somebody has no patience at all.
+    for _ in 0..5 {
+        ask(&hub, "slow_pause", json!({"seconds": 60}), Duration::from_millis(20)).await.unwrap_err();
+    }
     hub.agent(ada).attach(&slow).await.unwrap();
     assert_eq!((status(&hub, "slow").failures, state(&hub, "slow")), (2, ServerState::Warning));
     let given_up = call(&hub, "slow_pause", json!({"seconds": 60}));
