@@ -132,7 +132,7 @@ async fn a_server_that_does_not_start_says_why_and_costs_nobody_else() {
             .wait(&name(server), &[ServerState::Unreachable], Duration::from_secs(30))
             .await
             .unwrap();
-        let reason = info.status.reason.clone().unwrap();
+        let reason = info.status.told().unwrap();
         assert!(reason.contains(said), "{server}: {reason}");
     }
     hub.shutdown().await;

@@ -254,7 +254,7 @@ async fn a_start_that_fails_fails_for_all_who_share_it() {
     let back: Arc<dyn BackChannel> = Arc::new(NoBackChannel);
     for of in [STORE, ADA, BOB] {
         becomes(&hub, of, ServerState::Unreachable).await;
-        let reason = hub.registry().status(&calc(of)).unwrap().reason.clone().unwrap();
+        let reason = hub.registry().status(&calc(of)).unwrap().told().unwrap();
         assert!(reason.contains("no licence"), "{reason}");
         let refused = hub.store().orchestrator().lease(&calc(of), &back).await;
         assert!(matches!(refused, Err(LeaseError::Start { .. } | LeaseError::Open { .. })), "{refused:?}");

@@ -9,12 +9,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tracing::warn;
 
 use crate::problem::{Code, Problem};
@@ -25,6 +26,8 @@ const TURNED_AWAY: usize = 16;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How much is read of a request that is not answered.
 const SKIPPED: u64 = 64 * 1024;
+/// How much is read at most of one that was refused.
+const MOST_SKIPPED: usize = 256 << 20;
 
 /// How many connections each door may have at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl<L: Listener> Listener for Seated<L> {
             let (io, address) = self.inner.accept().await;
             if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {
                 self.said = false;
-                return (Connection { io, _seat: seat }, address);
+                return (Connection { io, shut: false, skipped: 0, farewell: None, _seat: seat }, address);
             }
             if !self.said {
                 self.said = true;
@@ -106,10 +109,43 @@ async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()
 }
 
 /// A connection that has a seat.
+///
+/// It is not closed while its client still sends what was refused already: the system would reset
+/// it, and take the refusal back.
 #[derive(Debug)]
 pub(crate) struct Connection<I> {
     io: I,
+    /// Whether nothing more is said.
+    shut: bool,
+    /// How much was read since that nobody wanted.
+    skipped: usize,
+    /// Until when more is read.
+    farewell: Option<Pin<Box<Sleep>>>,
     _seat: OwnedSemaphorePermit,
+}
+
+impl<I: AsyncRead + Unpin> Connection<I> {
+    /// Reads what is still sent. A client that sends nothing is not waited for.
+    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 16 * 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = Pin::new(&mut self.io).poll_read(context, &mut buffer);
+            match (&read, buffer.filled().len()) {
+                (Poll::Ready(Ok(())), some @ 1..) => self.skipped += some,
+                (Poll::Ready(_), _) => return Poll::Ready(()),
+                (Poll::Pending, _) if self.farewell.is_none() => return Poll::Ready(()),
+                (Poll::Pending, _) => {}
+            }
+            let farewell = self.farewell.get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL)));
+            if self.skipped > MOST_SKIPPED || farewell.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            if read.is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Connection<I> {
@@ -122,7 +158,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Connection<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Connection<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -148,13 +184,48 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Connection<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        if !self.shut {
+            ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
+            self.shut = true;
+        }
+        self.poll_farewell(context).map(Ok)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn connection<I>(io: I) -> Connection<I> {
+        let seat = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        Connection { io, shut: false, skipped: 0, farewell: None, _seat: seat }
+    }
+
+    #[tokio::test]
+    async fn what_is_still_sent_is_read_before_a_connection_is_closed() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut connection = connection(near);
+        let sending = tokio::spawn(async move { far.write_all(&vec![0; 1 << 20]).await });
+        // So that some of it is there.
+        tokio::task::yield_now().await;
+        connection.shutdown().await.unwrap();
+        assert_eq!(connection.skipped, 1 << 20);
+        sending.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_nothing_is_not_waited_for_and_who_stops_not_for_long() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut quiet = connection(near);
+        let began = tokio::time::Instant::now();
+        quiet.shutdown().await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let (near, mut stops) = tokio::io::duplex(1024);
+        stops.write_all(b"half").await.unwrap();
+        connection(near).shutdown().await.unwrap();
+        assert_eq!(began.elapsed(), FAREWELL);
+        assert_eq!(far.write(b"late").await.unwrap(), 4, "it was still there");
+    }
 
     #[test]
     fn a_part_is_left_for_the_hub() {

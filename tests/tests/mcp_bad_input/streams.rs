@@ -18,7 +18,13 @@ async fn a_call_of_a_session_goes_on_without_its_client_and_waits_for_it() {
     let (client, other) = (Mcp::newest(&served).await, Mcp::newest(&served).await);
     let call = with_progress(client.calling(1, "rogue_nap", json!({})));
     let mut streamed = events(client.request(&call).send().await.unwrap());
-    let first = next_message(&mut streamed).await;
+    // What comes before tells of the wake.
+    let first = loop {
+        let event = next_message(&mut streamed).await;
+        if event.message.as_ref().unwrap()["params"]["message"] == "asleep" {
+            break event;
+        }
+    };
     let seen = first.id.expect("an event of a session has an id");
     drop(streamed);
 

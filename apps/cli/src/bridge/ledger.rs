@@ -181,6 +181,9 @@ impl Ledger {
                 passage = Passage::Own;
             }
         }
+        if message.refuses {
+            self.settle_batch();
+        }
         for id in message.asks {
             self.stale.retain(|stale| *stale != id);
             self.asked.push(id);
@@ -279,6 +282,16 @@ impl Ledger {
         let own = entry.own;
         self.forget();
         own
+    }
+
+    /// An error without an id answers a whole batch, where batches are not spoken; else what asked
+    /// nothing.
+    fn settle_batch(&mut self) {
+        let sent = |entry: &&mut Entry| matches!(entry.way, Way::Sent(_) | Way::Taken);
+        if let Some(entry) = self.entries.iter_mut().filter(sent).find(|entry| entry.batch) {
+            entry.asks.clear();
+            self.forget();
+        }
     }
 
     /// Takes a request off that the client has taken back.

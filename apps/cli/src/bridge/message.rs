@@ -39,6 +39,8 @@ pub(crate) struct Message {
     pub(crate) method: Option<String>,
     /// Whether it is a batch.
     pub(crate) batch: bool,
+    /// Whether it is an error that names no request.
+    pub(crate) refuses: bool,
     /// Whether all in it may be asked again.
     pub(crate) harmless: bool,
 }
@@ -51,6 +53,8 @@ struct Peek<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +74,7 @@ impl Message {
             }
         } else if let Ok(peek) = serde_json::from_slice::<Peek<'_>>(line) {
             message.add(&peek);
+            message.refuses = peek.error.is_some() && message.answers.is_empty();
             message.method = peek.method.map(Cow::into_owned);
         }
         message

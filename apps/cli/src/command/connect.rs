@@ -212,6 +212,9 @@ fn shown(
         (true, _) => output.talk(&format!("{client} is connected: {file} is as it should be")),
         (false, true) => {
             output.text(&near_changes(&lines))?;
+            if let Some(words) = us.runs(asked) {
+                output.talk(&format!("the client would run: {words}"));
+            }
             output.talk(&format!("nothing was changed: this would be different in {file}"));
         }
         (false, false) => {

@@ -134,7 +134,8 @@ async fn every_client_gets_a_program_that_exists_and_the_same_again_changes_noth
     for (client, path) in CLIENTS {
         let file = person.home(path);
         let planned = person.ok(&["connect", client, "--dry-run"]).await;
-        assert!(planned.out.contains("+") && planned.out.contains("\"mcp\""), "{client}: {planned:?}");
+        let runs = format!(" mcp --space {}", person.space());
+        assert!(planned.out.contains("+") && planned.err.contains(&runs), "{client}: {planned:?}");
         assert!(!file.exists(), "{client}: a dry run wrote something");
 
         let done = person.ok(&["connect", client]).await;

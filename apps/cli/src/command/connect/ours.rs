@@ -97,6 +97,15 @@ impl Us {
         }
     }
 
+    /// The command line of such an entry, which holds no secret; `None` for an address.
+    pub(super) fn runs(&self, asked: &Connect) -> Option<String> {
+        let entry = self.entry(asked).ok()?;
+        let args = entry.get("args")?.as_array()?.iter();
+        let words: Option<Vec<&str>> =
+            entry.get("command").into_iter().chain(args).map(Value::as_str).collect();
+        Some(words?.join(" "))
+    }
+
     fn url(&self, named: Option<&str>, asked: &Connect, mode: Option<&str>) -> Result<String, Failure> {
         if named.is_none() && self.base.ends_with(":0") {
             let failure = usage("the settings leave the port open");
