@@ -98,8 +98,10 @@ async fn after_the_back_off_one_call_tries_and_how_it_goes_decides() {
     let hub = space.hub(|_| {}).await;
     let orchestrator = hub.store().orchestrator().clone();
     let mut supervision = orchestrator.supervision();
-    supervision.first_delay = Duration::from_millis(100);
+    // So long that it is not over before it is looked at.
+    supervision.first_delay = Duration::from_secs(2);
     orchestrator.set_supervision(supervision);
+    call(&hub, "slow_echo", json!({"text": "awake"})).await.unwrap();
     for _ in 0..3 {
         late(&hub, "slow_pause").await.unwrap_err();
     }
@@ -133,6 +135,7 @@ async fn what_is_no_answer_of_a_call_makes_no_server_well() {
     let ada = AgentId::try_new("ada").unwrap();
     let slow = ServerName::try_new("slow").unwrap();
     hub.store().assign(&slow, &ada).await.unwrap();
+    call(&hub, "slow_echo", json!({"text": "awake"})).await.unwrap();
     late(&hub, "slow_pause").await.unwrap_err();
     late(&hub, "slow_pause").await.unwrap_err();
 
