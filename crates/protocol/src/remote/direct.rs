@@ -455,6 +455,21 @@ mod tests {
         async fn accept(&self) -> TcpStream {
             self.listener.accept().await.unwrap().0
         }
+
+        /// Asks on a new connection, which is answered so.
+        async fn answered(&self, text: &str) -> (Response, TcpStream) {
+            let asked = self.ask();
+            let mut stream = self.accept().await;
+            answer(&mut stream, text).await;
+            (asked.await.unwrap().unwrap(), stream)
+        }
+
+        /// The same, where the answer is whole and is read.
+        async fn used(&self) -> TcpStream {
+            let (response, stream) = self.answered(WHOLE).await;
+            assert_eq!(response.text().await.unwrap(), "ok");
+            stream
+        }
     }
 
     /// Reads one request, and answers.
@@ -478,10 +493,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_used_again() {
         let peer = Peer::new(LONG).await;
-        let first = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, WHOLE).await;
-        assert_eq!(first.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        let mut stream = peer.used().await;
         for _ in 0..3 {
             let next = peer.ask();
             answer(&mut stream, WHOLE).await;
@@ -505,10 +517,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_the_server_closed_is_not_used() {
         let peer = Peer::new(LONG).await;
-        let first = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, WHOLE).await;
-        assert_eq!(first.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        let mut stream = peer.used().await;
         drop(stream);
         let next = peer.ask();
         answer(&mut peer.accept().await, WHOLE).await;
@@ -518,10 +527,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_server_says_unasked_ends_the_connection() {
         let peer = Peer::new(LONG).await;
-        let first = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, WHOLE).await;
-        assert_eq!(first.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        let mut stream = peer.used().await;
         stream.write_all(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         let next = peer.ask();
         answer(&mut peer.accept().await, WHOLE).await;
@@ -532,10 +538,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_dropped_ends_its_connection() {
         let peer = Peer::new(LONG).await;
-        let asked = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, BEGUN).await;
-        drop(asked.await.unwrap().unwrap());
+        let (response, stream) = peer.answered(BEGUN).await;
+        drop(response);
         hung_up(stream).await;
     }
 
@@ -552,10 +556,7 @@ mod tests {
     #[tokio::test]
     async fn the_rest_of_a_settled_answer_is_read_when_its_connection_is_needed() {
         let peer = Peer::new(LONG).await;
-        let asked = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, BEGUN).await;
-        let mut response = asked.await.unwrap().unwrap();
+        let (mut response, mut stream) = peer.answered(BEGUN).await;
         assert_eq!(response.chunk().await.unwrap().unwrap(), "ok");
         assert!(settle(response.extensions()));
         drop(response);
@@ -578,10 +579,7 @@ mod tests {
     #[tokio::test]
     async fn a_settled_answer_without_an_end_is_not_kept() {
         let peer = Peer::new(SHORT).await;
-        let asked = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, BEGUN).await;
-        let response = asked.await.unwrap().unwrap();
+        let (response, stream) = peer.answered(BEGUN).await;
         settle(response.extensions());
         drop(response);
         hung_up(stream).await;
@@ -590,10 +588,7 @@ mod tests {
     #[tokio::test]
     async fn an_idle_connection_is_closed_after_its_time() {
         let peer = Peer::new(SHORT).await;
-        let asked = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, WHOLE).await;
-        assert_eq!(asked.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        let mut stream = peer.used().await;
         hung_up(stream).await;
         assert!(peer.direct.pool.kept().sweeper.is_none(), "nothing looks at an empty list");
     }
@@ -601,10 +596,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_when_the_way_is_dropped() {
         let peer = Peer::new(LONG).await;
-        let asked = peer.ask();
-        let mut stream = peer.accept().await;
-        answer(&mut stream, WHOLE).await;
-        assert_eq!(asked.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        let mut stream = peer.used().await;
         let sweeper = peer.direct.pool.kept().sweeper.clone().unwrap();
         drop(peer);
         hung_up(stream).await;

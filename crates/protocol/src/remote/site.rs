@@ -36,12 +36,17 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// One server.
 pub(super) struct Site {
-    http: Client,
-    /// Instead of the client, where it can be had.
-    direct: Option<Direct>,
+    http: Http,
     pub(super) url: Url,
     headers: HeaderMap,
     signer: Option<Arc<dyn Signer>>,
+}
+
+/// How its HTTP is spoken.
+enum Http {
+    Direct(Direct),
+    /// With TLS, proxies and all that there is.
+    Client(Client),
 }
 
 /// One request to it.
@@ -71,10 +76,16 @@ impl Site {
             value.set_sensitive(true);
             headers.insert(header, value);
         }
-        let http = client.http(endpoint.ca_file.as_deref()).await;
-        let http = http.map_err(|error| dormouse_types::chain(&error))?;
-        let direct = Direct::to(&endpoint.url, client.settings());
-        Ok(Self { http, direct, url: endpoint.url.clone(), headers, signer: endpoint.signer.clone() })
+        // Whoever names certificates wants to hear of those that cannot be read.
+        let direct = Direct::to(&endpoint.url, client.settings()).filter(|_| endpoint.ca_file.is_none());
+        let http = match direct {
+            Some(direct) => Http::Direct(direct),
+            None => {
+                let http = client.http(endpoint.ca_file.as_deref()).await;
+                Http::Client(http.map_err(|error| dormouse_types::chain(&error))?)
+            }
+        };
+        Ok(Self { http, url: endpoint.url.clone(), headers, signer: endpoint.signer.clone() })
     }
 
     /// Sends a request and follows it to an answer that is neither a redirect nor a demand to
@@ -142,16 +153,16 @@ impl Site {
         }
         let sent = Arc::new(AtomicBool::new(false));
         let body = Payload { bytes: ask.body.clone(), ticket: ask.ticket.cloned(), sent: Arc::clone(&sent) };
-        let response = match &self.direct {
-            Some(direct) => {
+        let response = match &self.http {
+            Http::Direct(direct) => {
                 headers.insert(USER_AGENT, AGENT);
                 let mut request = http::Request::new(body);
                 *request.method_mut() = ask.method.clone();
                 *request.headers_mut() = headers;
                 direct.send(&url, request).await.map_err(|error| words(&*error))
             }
-            None => {
-                let mut request = self.http.request(ask.method.clone(), url).headers(headers);
+            Http::Client(client) => {
+                let mut request = client.request(ask.method.clone(), url).headers(headers);
                 if ask.body.is_some() {
                     request = request.body(Body::wrap(body));
                 }
