@@ -517,7 +517,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_the_server_closed_is_not_used() {
         let peer = Peer::new(LONG).await;
-        let mut stream = peer.used().await;
+        let stream = peer.used().await;
         drop(stream);
         let next = peer.ask();
         answer(&mut peer.accept().await, WHOLE).await;
@@ -588,7 +588,7 @@ mod tests {
     #[tokio::test]
     async fn an_idle_connection_is_closed_after_its_time() {
         let peer = Peer::new(SHORT).await;
-        let mut stream = peer.used().await;
+        let stream = peer.used().await;
         hung_up(stream).await;
         assert!(peer.direct.pool.kept().sweeper.is_none(), "nothing looks at an empty list");
     }
@@ -596,7 +596,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_when_the_way_is_dropped() {
         let peer = Peer::new(LONG).await;
-        let mut stream = peer.used().await;
+        let stream = peer.used().await;
         let sweeper = peer.direct.pool.kept().sweeper.clone().unwrap();
         drop(peer);
         hung_up(stream).await;
