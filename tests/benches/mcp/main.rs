@@ -3,7 +3,9 @@
 //! `direct`: an rmcp server alone. `warm`: calls of one echo server, direct, through the hub to
 //! the same server over HTTP, and through the hub to the same program on stdio, interleaved.
 //! `cost`: what a call costs by stages, in time, CPU and allocations. `sessions`: 10,000 open
-//! sessions. `memory`: a million calls (`memory N`: N calls).
+//! sessions. `memory`: a million calls (`memory N`: N calls). `steady`: calls of one way alone, for
+//! a profiler to look at (`steady http 64`, `steady stdio 1 stateless`; 100,000 unless a third word
+//! says how many).
 //!
 //! The load client, the hub and the server are processes of their own on the same cores, so a
 //! call's time holds the work of all three.
@@ -36,6 +38,9 @@ async fn measure(wanted: Vec<String>) {
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     if wanted.iter().any(|w| w == "direct") {
         warm::direct().await;
+    }
+    if wanted.iter().any(|w| w == "steady") {
+        return warm::steady(&wanted).await;
     }
     if wants("warm") {
         warm::compared(Life::Session).await;

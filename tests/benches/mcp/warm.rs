@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use dormouse_tests::gauge::{median, quantile};
+use dormouse_tests::gauge::{cpu, median, quantile};
 use futures::future::join_all;
 
 use crate::client::{Client, Life};
@@ -134,4 +134,33 @@ pub(crate) async fn direct() {
             println!("{clients:>7}  {:<24} {p50:>5.0}  {p95:>7.0}  {p99:>7.0}  {per_second:>8.0}", way.name);
         }
     }
+}
+
+/// Calls of one way alone, after it has said which process the hub is.
+pub(crate) async fn steady(words: &[String]) {
+    let has = |word: &str| words.iter().any(|w| w == word);
+    let mut numbers = words.iter().filter_map(|word| word.parse::<usize>().ok());
+    let clients = numbers.next().unwrap_or(64);
+    let calls = numbers.next().unwrap_or(100_000);
+    let life = if has("stateless") { Life::Stateless } else { Life::Session };
+    let site = Site::start(has("stateless")).await;
+    let (url, tool) = match (has("direct"), has("stdio")) {
+        (true, _) => (site.echo.url.clone(), DIRECT),
+        (_, true) => (site.endpoint(), OVER_STDIO),
+        _ => (site.endpoint(), OVER_HTTP),
+    };
+    let way = Way { name: "steady", url, tool };
+    println!("hub {}, server {}", site.hub.pid(), site.echo.pid());
+    round(&way, life, clients, calls / 20).await;
+    let (hub, server, own) = (site.hub.cpu(), site.echo.cpu(), cpu());
+    let Round { p50, per_second, .. } = round(&way, life, clients, calls).await;
+    let each = |now: Duration, before: Duration| (now - before).as_secs_f64() * 1e6 / calls as f64;
+    println!(
+        "{clients} clients, {calls} calls: p50 {p50:.0} µs, {per_second:.0} calls/s; CPU a call: hub {:.0} µs, \
+         server at the address {:.0} µs, client {:.0} µs",
+        each(site.hub.cpu(), hub),
+        each(site.echo.cpu(), server),
+        each(cpu(), own),
+    );
+    site.end().await;
 }
