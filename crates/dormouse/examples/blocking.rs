@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use dormouse::blocking::{Error, Hub};
-use dormouse::{CallRequest, NoBackChannel};
+use dormouse::{CallRequest, NoBackChannel, Scope};
 use serde_json::json;
 use support::{Done, builder, space};
 
@@ -27,6 +27,15 @@ fn main() -> Done {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let inside = runtime.block_on(async { context.call(echo("x"), Arc::new(NoBackChannel)) });
     assert!(matches!(inside, Err(Error::InsideRuntime)));
+
+    // Agents, tokens and files, as the async hub has them.
+    assert!(hub.for_agent("ann")?.call(echo("not hers"), Arc::new(NoBackChannel)).is_err());
+    let token = hub.tokens().create("ci", Scope::Store)?;
+    assert!(hub.tokens().verify(&token.secret).is_some());
+    hub.tokens().revoke("ci")?;
+    std::fs::write(folder.path().join("mcp.json"), "{}")?;
+    hub.rescan()?;
+    assert!(hub.for_store().servers().is_empty());
 
     hub.shutdown()?;
     Ok(())

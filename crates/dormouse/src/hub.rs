@@ -208,6 +208,11 @@ impl Hub {
         }
     }
 
+    /// Looks at drop folders and `mcp.json` now, without waiting for word of a change.
+    pub async fn rescan(&self) {
+        self.shared.store.orchestrator().rescan().await;
+    }
+
     /// Removes Python environments that no script of this space needs and nobody uses.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub(crate) async fn doctor(State(app): State<App>) -> Json<DoctorReport> {
     responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn rescan(State(app): State<App>) -> StatusCode {
-    app.hub().store().orchestrator().rescan().await;
+    app.hub().rescan().await;
     StatusCode::NO_CONTENT
 }
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dormouse_protocol::{EnvironmentError, Garbage};
 use dormouse_storage::DumpError;
-use dormouse_types::AgentId;
+use dormouse_types::{AgentId, InvalidName};
 
 use super::context::Context;
 use super::runtime::{Error, Lent, Owned};
+use super::token::Tokens;
 use crate::builder::{HubBuilder, OpenError};
 use crate::hub::{Doctor, Health, Shared};
 
@@ -51,6 +52,32 @@ impl Hub {
     /// An agent's view, which sees its own servers.
     pub fn agent(&self, agent: AgentId) -> Context {
         Context::new(self.hub.agent(agent), self.runtime.clone())
+    }
+
+    /// The store's view, by MCPStore's name for it.
+    pub fn for_store(&self) -> Context {
+        self.store()
+    }
+
+    /// An agent's view, by MCPStore's name for it.
+    ///
+    /// # Errors
+    /// [`InvalidName`] for a text that is no agent's id.
+    pub fn for_agent(&self, agent: &str) -> Result<Context, InvalidName> {
+        Ok(self.agent(AgentId::try_new(agent)?))
+    }
+
+    /// The tokens that open it.
+    pub fn tokens(&self) -> Tokens {
+        Tokens::new(self.hub.tokens(), self.runtime.clone())
+    }
+
+    /// Looks at drop folders and `mcp.json` now, without waiting for word of a change.
+    ///
+    /// # Errors
+    /// [`Error::InsideRuntime`]
+    pub fn rescan(&self) -> Result<(), Error<Infallible>> {
+        self.runtime.wait(self.hub.rescan())
     }
 
     /// How it fares.

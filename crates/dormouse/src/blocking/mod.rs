@@ -1,7 +1,7 @@
 //! The hub for programs without an async runtime: every verb waits for its end.
 //!
 //! A [`Hub`] owns a runtime of its own; its [`Context`]s give every verb of
-//! [`dormouse::Context`](crate::Context) under the same name. Verbs that answer from memory are
+//! [`dormouse::Context`](crate::Context) under the same name, and so do its [`Tokens`]. Verbs that answer from memory are
 //! those of the async context itself, by dereferencing.
 //!
 //! ```no_run
@@ -30,9 +30,13 @@ mod events;
 mod hub;
 mod offline;
 mod runtime;
+#[cfg(test)]
+mod tests;
+mod token;
 
 pub use context::Context;
 pub use events::Events;
 pub use hub::Hub;
 pub use offline::IdleSpace;
 pub use runtime::Error;
+pub use token::Tokens;
