@@ -19,7 +19,7 @@ use crate::edit::{Edit, EditError, Reset};
 use crate::engine::Learned;
 use crate::error::{OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
-use crate::folders::{Folders, QUIET, Scripts};
+use crate::folders::{Folders, Scripts, Settling};
 use crate::learning::{Unkept, live};
 use crate::reconcile::{Live, Sources};
 use crate::replicas::Replicas;
@@ -168,6 +168,7 @@ impl Inventory {
         ending: CancellationToken,
     ) {
         let Heard { mut others, mut source } = std::mem::take(&mut self.heard);
+        let mut settling = Settling::default();
         if let Some(replicas) = &self.replicas {
             let engine = self.roster.engine();
             let telling = replicas.tell(engine.registry.events(), ending.clone());
@@ -194,9 +195,9 @@ impl Inventory {
                 }
                 () = due_again(self.unread.as_ref()) => self.follow(FromOthers::Written(Vec::new())).await,
                 () = due(self.replicas.as_ref()) => self.show_scripts().await,
-                Ok(()) = changes.changed() => {
-                    // An editor writes in several steps; wait until it is quiet.
-                    while let Ok(Ok(())) = tokio::time::timeout(QUIET, changes.changed()).await {}
+                Ok(()) = changes.changed() => settling.disturb(),
+                () = settling.settled() => {
+                    settling = Settling::default();
                     self.rescan().await;
                 }
             }
