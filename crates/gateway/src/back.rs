@@ -227,6 +227,14 @@ impl BackChannel for Back {
         Some(&self.scope)
     }
 
+    fn client(&self) -> Option<&str> {
+        match &self.life {
+            Life::Session(session) => Some(session.id()),
+            // Nobody can tell whether two requests are of one.
+            Life::Stateless(_) => None,
+        }
+    }
+
     fn log_level(&self) -> Option<String> {
         self.log_level.clone()
     }

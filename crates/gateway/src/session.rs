@@ -389,7 +389,11 @@ impl Drop for Asking<'_> {
             self.session.state().asked.remove(&id);
             let params =
                 json!({ "requestId": id.to_value(), "reason": "the request that needed it is over" });
-            self.outlet.send(notification("notifications/cancelled", params));
+            let taken_back = notification("notifications/cancelled", params);
+            // It may have gone on the way of another request of this client, which is over.
+            if !self.outlet.send(taken_back.clone()) {
+                self.session.outlet().send(taken_back);
+            }
         }
     }
 }

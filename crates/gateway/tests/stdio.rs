@@ -7,7 +7,7 @@ use std::time::Duration;
 use dormouse::{Config, Hub, IdleSetting};
 use dormouse_gateway::stdio::{Receipts, Talk};
 use dormouse_gateway::{Gateway, Mode};
-use dormouse_testing::{Fixture, Space};
+use dormouse_testing::{Fixture, Space, environment};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Stage {
     hub: Hub,
     gateway: Gateway,
-    _space: Space,
+    space: Space,
 }
 
 /// A client on a stream.
@@ -36,13 +36,17 @@ impl Stage {
     async fn new() -> Self {
         let space = Space::new();
         space.add("fix", &Fixture::new());
+        Self::of(space).await
+    }
+
+    async fn of(space: Space) -> Self {
         let mut config = Config { model: "none".to_owned(), keyring: false, ..Config::default() };
         config.timing.idle_seconds = IdleSetting::Seconds(0.0);
         let hub = Hub::builder().space(space.path()).config(config).open().await.unwrap();
         // Later, the change of its lists would be told.
         hub.store().first_contacts(PATIENCE).await;
         let gateway = Gateway::new(&hub);
-        Self { hub, gateway, _space: space }
+        Self { hub, gateway, space }
     }
 
     async fn client(&self, receipts: Receipts, session: Option<&str>) -> Client {
@@ -230,5 +234,38 @@ async fn both_lives_share_a_stream() {
     client.say(cancel).await;
     client.request(4, "ping", json!({})).await;
     assert_eq!(client.message().await["id"], 4);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_server_may_ask_while_another_call_of_the_same_client_runs() {
+    let space = Space::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tests/mcp_lives/talker.py");
+    let entry = json!({ "command": environment("mcp1"), "args": [script] });
+    std::fs::write(space.path().join("mcp.json"), json!({ "mcpServers": { "talker": entry } }).to_string())
+        .unwrap();
+    let stage = Stage::of(space).await;
+    let mut client = stage.client(Receipts::None, None).await;
+    client.greet().await;
+    client.message().await;
+    let (rest, ask) = (stage.space.path().join("rest"), stage.space.path().join("ask"));
+    std::fs::write(&ask, "").unwrap();
+    client.call(1, "talker_rest", json!({ "until": rest })).await;
+    tokio::time::timeout(PATIENCE, async {
+        while !stage.space.path().join("rest.began").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the call runs");
+    client.call(2, "talker_ask", json!({ "question": "Which colour?", "until": ask })).await;
+    let question = client.message().await;
+    assert_eq!(question["params"]["message"], "Which colour?", "{question}");
+    let red = json!({ "action": "accept", "content": { "answer": "red" } });
+    client.say(json!({ "jsonrpc": "2.0", "id": question["id"], "result": red })).await;
+    let answer = client.message().await;
+    assert_eq!(answer["result"]["content"][0]["text"], "accept {'answer': 'red'}", "{answer}");
+    std::fs::write(&rest, "").unwrap();
+    assert_eq!(client.message().await["result"]["content"][0]["text"], "rested");
     stage.end().await;
 }

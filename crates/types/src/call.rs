@@ -208,6 +208,13 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The client that calls, where one may have several calls under way: a name that within its
+    /// context is of no other client. Where a server does not say for which of its calls it asks, and
+    /// all that run are of one client, that one is asked.
+    fn client(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether the caller wants to hear how far the server is. A server that nobody asked to tell
     /// it is not asked either.
     fn wants_progress(&self) -> bool {

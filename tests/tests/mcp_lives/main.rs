@@ -8,6 +8,7 @@ mod links;
 mod lossless;
 mod matrix;
 mod modes;
+mod parallel;
 mod sessions;
 mod sleeping;
 mod tasks;

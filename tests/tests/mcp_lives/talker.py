@@ -43,6 +43,16 @@ async def rest(until: str) -> str:
 
 
 @server.tool()
+async def ask(question: str, until: str, ctx: Context) -> str:
+    """Asks the user something once a file is there."""
+    Path(until + ".began").touch()
+    await appears(until)
+    schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
+    answer = await ctx.session.elicit(question, schema)
+    return f"{answer.action} {answer.content}"
+
+
+@server.tool()
 async def later(word: str, until: str, ctx: Context) -> str:
     """Says a word in its log once a file is there, long after its answer."""
     session = ctx.session

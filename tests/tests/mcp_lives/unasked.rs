@@ -17,7 +17,7 @@ const COMPLETE: &str = "notifications/elicitation/complete";
 const BOTH_LIVES: [&str; 2] = ["2025-11-25", STATELESS];
 
 /// A hub with one server that talks, for the store and these agents.
-async fn talker(agents: &[&str]) -> Served {
+pub(crate) async fn talker(agents: &[&str]) -> Served {
     let space = TestSpace::new();
     let entry = json!({
         "command": environment("mcp1"), "args": [script("talker.py")], "dormouse": { "idle_seconds": "never" },
@@ -47,7 +47,7 @@ fn words(told: &Told) -> Vec<&str> {
     told.of(MESSAGE).into_iter().map(|it| it["data"].as_str().unwrap()).collect()
 }
 
-fn beside(file: &Path, end: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, end: &str) -> PathBuf {
     PathBuf::from(format!("{}{end}", file.display()))
 }
 

@@ -48,6 +48,10 @@ impl BackChannel for About {
         self.back.scope()
     }
 
+    fn client(&self) -> Option<&str> {
+        self.back.client()
+    }
+
     fn log_level(&self) -> Option<String> {
         self.back.log_level()
     }

@@ -31,8 +31,10 @@ pub(crate) struct Ticket {
 /// How long the caller was being asked, perhaps a person: time that the server does not use.
 #[derive(Debug, Default)]
 struct Clock {
-    /// Questions that are open, and since when the first of them is.
+    /// Questions that are open and may be its own, and since when the first of them is.
     open: usize,
+    /// Those of them that are certainly its own.
+    own: usize,
     since: Option<Instant>,
     stood: Duration,
 }
@@ -82,17 +84,27 @@ impl Ticket {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops the clock of the request while its caller is being asked.
+    /// Stops the clock of the request while its caller is being asked something for it.
     pub(crate) fn stop_clock(&self) -> Stopped<'_> {
-        let mut clock = self.clock();
-        clock.open += 1;
-        clock.since.get_or_insert_with(Instant::now);
-        Stopped(self)
+        self.stop(1)
     }
 
-    /// Whether its caller is being asked something.
+    /// The same while its caller is being asked something for this request or another one of his.
+    pub(crate) fn stop_clock_in_doubt(&self) -> Stopped<'_> {
+        self.stop(0)
+    }
+
+    fn stop(&self, own: usize) -> Stopped<'_> {
+        let mut clock = self.clock();
+        clock.open += 1;
+        clock.own += own;
+        clock.since.get_or_insert_with(Instant::now);
+        Stopped { ticket: self, own }
+    }
+
+    /// Whether its caller is certainly being asked something for it.
     pub(crate) fn is_asked(&self) -> bool {
-        self.clock().open > 0
+        self.clock().own > 0
     }
 
     /// When a time is over that began to end at `first`, and seemed to be over at `until`. `None`: it
@@ -114,6 +126,13 @@ impl Ticket {
     /// Whether it is that of a call.
     pub(super) fn is_call(&self) -> bool {
         self.back.is_some() && !self.stands
+    }
+
+    /// Whether it is known to be of the same client as another.
+    fn is_of_client_of(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (self.back(), other.back()) else { return false };
+        let same = one.client().is_some() && one.client() == other.client() && one.scope() == other.scope();
+        same || Arc::ptr_eq(one, other)
     }
 
     /// The context of its caller, where it is known.
@@ -164,12 +183,17 @@ impl Ticket {
 }
 
 /// The clock of a request stands as long as this is held.
-pub(crate) struct Stopped<'a>(&'a Ticket);
+pub(crate) struct Stopped<'a> {
+    ticket: &'a Ticket,
+    /// Questions that are certainly its own: one or none.
+    own: usize,
+}
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {
-        let mut clock = self.0.clock();
+        let mut clock = self.ticket.clock();
         clock.open -= 1;
+        clock.own -= self.own;
         if clock.open == 0
             && let Some(since) = clock.since.take()
         {
@@ -298,16 +322,27 @@ impl Flights {
         self.table().flights.get(&token).map(|flight| Arc::clone(&flight.ticket))
     }
 
+    /// The calls under way, the last one first.
+    pub(crate) fn calls(&self) -> Vec<Arc<Ticket>> {
+        let mut calls: Vec<(i64, Arc<Ticket>)> = {
+            let table = self.table();
+            let calls = table.flights.iter().filter(|(_, flight)| flight.ticket.is_call());
+            calls.map(|(id, flight)| (*id, Arc::clone(&flight.ticket))).collect()
+        };
+        calls.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        calls.into_iter().map(|(_, ticket)| ticket).collect()
+    }
+
     /// The calls under way, one for each caller.
-    pub(crate) fn callers(&self) -> Vec<Arc<Ticket>> {
-        let table = self.table();
+    fn callers(&self) -> Vec<Arc<Ticket>> {
         let mut callers: Vec<Arc<Ticket>> = Vec::new();
-        for Flight { ticket, .. } in table.flights.values() {
-            let Some(back) = ticket.back().filter(|_| ticket.is_call()) else { continue };
-            let known =
-                callers.iter().any(|other| other.back().is_some_and(|other| Arc::ptr_eq(other, back)));
-            if !known {
-                callers.push(Arc::clone(ticket));
+        for ticket in self.calls() {
+            let is_known = |other: &Arc<Ticket>| match (other.back(), ticket.back()) {
+                (Some(other), Some(back)) => Arc::ptr_eq(other, back),
+                _ => false,
+            };
+            if !callers.iter().any(is_known) {
+                callers.push(ticket);
             }
         }
         callers
@@ -344,6 +379,11 @@ impl Table {
         }
         self.left.insert(id, (scope, Instant::now()));
     }
+}
+
+/// Whether there are any, and all of them are known to be of the same client.
+pub(crate) fn are_of_one_client<'a>(mut calls: impl Iterator<Item = &'a Arc<Ticket>>) -> bool {
+    calls.next().is_some_and(|first| calls.all(|other| first.is_of_client_of(other)))
 }
 
 /// Whether all of them are known to be of the same context.

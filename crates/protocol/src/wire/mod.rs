@@ -25,7 +25,7 @@ mod transport;
 pub(crate) use self::exchange::Wire;
 #[cfg(feature = "remote")]
 pub(crate) use self::exchange::{Incoming, Stream, Taken, refused};
-pub(crate) use self::flights::{Answer, LONGEST_THOUGHT, Ticket, are_of_one_context};
+pub(crate) use self::flights::{Answer, LONGEST_THOUGHT, Ticket, are_of_one_client, are_of_one_context};
 pub(crate) use self::levels::Wanting;
 #[cfg(feature = "remote")]
 pub(crate) use self::lines::LONGEST;
