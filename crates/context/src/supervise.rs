@@ -83,14 +83,14 @@ impl Context {
         Ok(self.server(name)?)
     }
 
-    /// Puts a server to sleep, once its calls have finished, and wakes it again.
+    /// Gives a server a new process: new calls go to it at once, and those that run finish with the
+    /// old one. Returns when it is awake.
     ///
     /// # Errors
     /// [`ChangeError`]: an agent can only restart its own servers.
     pub async fn restart(&self, name: &ServerName) -> Result<ServerInfo, ChangeError> {
         let key = self.own(name)?.key.clone();
-        self.orchestrator().detach(&key).await;
-        self.orchestrator().attach(&key).await.map_err(|error| self.told_here(&key, error))?;
+        self.orchestrator().restart(&key).await.map_err(|error| self.told_here(&key, error))?;
         Ok(self.server(name)?)
     }
 

@@ -230,14 +230,24 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Puts a server to sleep once its calls have finished. Returns when its process is gone.
+    /// Puts a server to sleep: its process ends once the calls that it has now have finished. One
+    /// that comes later wakes another. Returns when the process is gone.
     pub async fn detach(&self, server: &ServerKey) {
-        let Some(instance) = self.shared.roster.known(server) else { return };
-        let mut phases = instance.phases();
-        instance.detach();
-        // The sender lives as long as the instance, which is held here.
-        let _ =
-            phases.wait_for(|phase| !matches!(phase, Phase::Draining { .. } | Phase::Stopping { .. })).await;
+        for instance in self.shared.roster.detach(server) {
+            let has_ended = |phase: &Phase| !matches!(phase, Phase::Draining { .. } | Phase::Stopping { .. });
+            // The sender lives as long as the instance, which is held here.
+            let _ = instance.phases().wait_for(has_ended).await;
+        }
+    }
+
+    /// Gives a server a new process. Calls that run finish with the old one, and nobody waits for
+    /// them. Returns when the new one is awake, and what it offers is listed.
+    ///
+    /// # Errors
+    /// [`LeaseError`]
+    pub async fn restart(&self, server: &ServerKey) -> Result<(), LeaseError> {
+        self.shared.roster.detach(server);
+        self.attach(server).await
     }
 
     /// Whether a start of this server touches no network: its environment is there, or it needs none.
@@ -319,7 +329,16 @@ impl Orchestrator {
         self.order(|reply| Order::Entry { server, reply }).await.unwrap_or(Err(EditError::Ending))
     }
 
-    /// Forgets what a context configured and registered. Gives the servers that are gone.
+    /// What is configured or registered and is no server, such as an entry with a mistake, or a
+    /// registration whose script is gone.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub async fn unusable(&self) -> Result<Vec<ServerKey>, EditError> {
+        self.order(|reply| Order::Unusable { reply }).await.unwrap_or(Err(EditError::Ending))
+    }
+
+    /// Forgets what a context configured and registered, also what is no server. Gives what is gone.
     ///
     /// # Errors
     /// [`EditError`]
@@ -327,8 +346,8 @@ impl Orchestrator {
         self.order(|reply| Order::Reset { scope, what, reply }).await.unwrap_or(Err(EditError::Ending))
     }
 
-    /// Removes a registration or a configured entry; a dropped script is only detached, unless
-    /// its file is to go too. What was said of a server that is gone goes with it: who shares it,
+    /// Removes a registration or a configured entry, also one that is
+    /// [unusable](Self::unusable); a dropped script is only detached, unless its file is to go too. What was said of a server that is gone goes with it: who shares it,
     /// how its tools show, and whether it is to run.
     ///
     /// # Errors

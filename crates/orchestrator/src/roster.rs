@@ -82,6 +82,26 @@ impl Roster {
         }
     }
 
+    /// Puts a server to sleep; its calls finish first. Returns whose end is to be awaited.
+    ///
+    /// An instance that calls use leaves for good, and the next call is one for a new process: else
+    /// those that overlap would keep it awake for ever.
+    pub(crate) fn detach(&self, key: &ServerKey) -> Vec<Arc<Instance>> {
+        let current = self.known(key);
+        if let Some(instance) = &current
+            && instance.detach()
+        {
+            // Before there can be another: what that one says of the server comes later.
+            instance.feed(Step::Retire);
+            let mut all = self.lock();
+            if all.current.get(key).is_some_and(|now| Arc::ptr_eq(now, instance)) {
+                all.remove(key);
+            }
+        }
+        let older = self.lock().leaving.iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        current.into_iter().chain(older.into_iter().filter(|instance| instance.key() == key)).collect()
+    }
+
     /// Retires all and takes no new ones. Returns those whose end is to be awaited.
     pub(crate) fn end(&self) -> Vec<Arc<Instance>> {
         let all: Vec<Arc<Instance>> = {

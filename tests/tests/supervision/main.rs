@@ -4,6 +4,7 @@
 
 mod failing;
 mod observed;
+mod restarting;
 
 use std::time::Duration;
 

@@ -144,7 +144,7 @@ impl Instance {
             action,
             generation: cell.generation,
             answers,
-            status: self.shown(cell),
+            status: self.shown(cell, before.phase),
             phase,
             idle_timer,
             retry_timer,
@@ -229,13 +229,20 @@ impl Instance {
             .collect()
     }
 
-    /// The status, if it differs from the one that is shown.
-    fn shown(&self, cell: &mut Cell) -> Option<ServerStatus> {
+    /// The status, if it differs from the one that is shown. One that leaves says so, and no more:
+    /// the next one speaks for the server.
+    fn shown(&self, cell: &mut Cell, before: Phase) -> Option<ServerStatus> {
+        if cell.life.phase == Phase::Gone {
+            return self.last_word(cell, before);
+        }
+        if leaves(before) {
+            return None;
+        }
         let state = cell.life.word(&self.policy());
         let pid = cell.hold.as_ref().and_then(|hold| hold.connection().pid());
         let (failures, next_retry) = (cell.life.in_a_row(), cell.next_retry.or(cell.opens_at));
         let now = (state, pid, failures, next_retry, cell.reason.clone());
-        if now == cell.shown || cell.life.phase == Phase::Gone {
+        if now == cell.shown {
             return None;
         }
         if state != cell.shown.0 {
@@ -253,4 +260,21 @@ impl Instance {
             generation: cell.generation,
         })
     }
+
+    /// That nothing is left of one that is gone, unless the next one spoke already.
+    fn last_word(&self, cell: &Cell, before: Phase) -> Option<ServerStatus> {
+        let spoke = matches!(before, Phase::Waiting | Phase::Down) || leaves(before);
+        if !spoke || self.engine.ending.is_cancelled() {
+            return None;
+        }
+        let shown = self.engine.registry.status(&self.key)?;
+        let is_own = shown.generation == cell.generation && shown.state != ServerState::Disconnected;
+        let status = ServerStatus::dormant(Timestamp::now());
+        is_own.then_some(ServerStatus { generation: cell.generation, ..status })
+    }
+}
+
+/// Whether it is on its way out for good.
+fn leaves(phase: Phase) -> bool {
+    matches!(phase, Phase::Draining { then: Then::Leave, .. } | Phase::Stopping { then: Then::Leave })
 }

@@ -216,12 +216,20 @@ impl Instance {
     }
 
     /// A person puts it to sleep: what starts next is a new process, also where others stay with
-    /// the one that it shared.
-    pub(crate) fn detach(self: &Arc<Self>) {
-        if let Some(hold) = &self.lock().hold {
-            hold.condemn();
-        }
-        self.feed(Step::Detach);
+    /// the one that it shared. Says whether a call that comes before the last one is back would
+    /// keep it awake all the same.
+    pub(crate) fn detach(self: &Arc<Self>) -> bool {
+        let (effects, could_stay) = {
+            let mut cell = self.lock();
+            if let Some(hold) = &cell.hold {
+                hold.condemn();
+            }
+            let effects = self.take(&mut cell, Step::Detach);
+            let Life { phase, wanted, .. } = cell.life;
+            (effects, matches!(phase, Phase::Draining { .. }) && wanted != Wanted::Stopped)
+        };
+        self.perform(effects);
+        could_stay
     }
 
     pub(crate) fn give_back(self: &Arc<Self>, generation: u64) {

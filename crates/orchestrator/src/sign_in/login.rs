@@ -120,9 +120,12 @@ impl Orchestrator {
         for instance in at(self.roster(), &server.scope, &place) {
             if instance.connection().is_some() {
                 self.detach(instance.key()).await;
-                if instance.config().wanted == Wanted::Always {
+                let next = self.known_entry(instance.key()).and_then(|entry| self.roster().instance(&entry));
+                if let Some(next) = next
+                    && next.config().wanted == Wanted::Always
+                {
                     // It fails now, and its status says what is needed.
-                    instance.feed(Step::Wake);
+                    next.feed(Step::Wake);
                 }
             }
         }
