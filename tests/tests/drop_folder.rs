@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dormouse::{Confidence, FeatureSource, RegisterError, Scope, ServerName, ServerState};
@@ -172,5 +174,38 @@ async fn registrations_stay_inside_the_drop_folders_and_are_remembered() {
     assert_eq!(servers(&hub), ["greeter", "other"], "the file stays, dormant again");
     hub.store().remove(&name("other"), true).await.unwrap();
     assert!(!other.exists());
+    hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_written_all_the_time_keep_nobody_waiting() {
+    let space = TestSpace::new();
+    space.write("servers/greeter.py", GREET);
+    let hub = space.hub(|_| {}).await;
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let writer = std::thread::spawn({
+        let goes_on = Arc::clone(&goes_on);
+        let folder = space.root().join("servers");
+        move || {
+            for number in 0.. {
+                std::fs::write(folder.join("greeter.log"), format!("line {number}\n")).unwrap();
+                std::fs::write(folder.join("busy.py"), format!("NUMBER = {number}\n")).unwrap();
+                if !goes_on.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    });
+    let told = || hub.store().orchestrator().findings();
+    until("what is written all the time is read", || told().iter().any(|it| it.path.ends_with("busy.py")))
+        .await;
+    let (store, server, ada) = (hub.store(), name("greeter"), "ada".parse().unwrap());
+    let assigned = tokio::time::timeout(Duration::from_secs(30), store.assign(&server, &ada)).await;
+    assigned.expect("an order waits for no file").unwrap();
+    space.write("servers/other.py", GREET.replace("def greet", "def welcome"));
+    until("another script shows", || servers(&hub) == ["greeter", "other"]).await;
+    goes_on.store(false, Ordering::Relaxed);
+    writer.join().unwrap();
     hub.shutdown().await;
 }
