@@ -206,17 +206,39 @@ impl Context {
 
     /// Removes a registration or a configured entry. A script in a drop folder is only put to
     /// sleep, unless `delete_file` is set. A server that the store shares with this agent goes
-    /// back to the store.
+    /// back to the store. An entry that is no server, for a mistake in it, is removed too.
     ///
     /// # Errors
     /// [`ChangeError`]
     pub async fn remove(&self, name: &ServerName, delete_file: bool) -> Result<(), ChangeError> {
-        let entry = self.server(name)?.entry;
+        let entry = match self.server(name) {
+            Ok(server) => server.entry,
+            Err(unknown) => return self.remove_unusable(name, unknown).await,
+        };
         match self.scope() {
             Scope::Agent(agent) if entry.key.scope != *self.scope() => {
                 Ok(self.orchestrator().unassign(entry.key.clone(), agent.clone()).await?)
             }
             _ => Ok(self.orchestrator().remove(entry.key.clone(), delete_file).await?),
+        }
+    }
+
+    /// Removes what is configured under a name and is no server. The store finds those of agents
+    /// by the names that they would have there, if only one would be called so.
+    async fn remove_unusable(&self, name: &ServerName, unknown: NoSuchServer) -> Result<(), ChangeError> {
+        let own = self.own_key(name.clone());
+        let unusable = self.orchestrator().unusable().await?;
+        let mut agents = unusable
+            .iter()
+            .filter(|key| *self.scope() == Scope::Store && key.store_name() == name.as_str())
+            .cloned();
+        let found = match unusable.contains(&own) {
+            true => Some(own),
+            false => agents.next().filter(|_| agents.next().is_none()),
+        };
+        match found {
+            Some(key) => Ok(self.orchestrator().remove(key, false).await?),
+            None => Err(unknown.into()),
         }
     }
 
@@ -289,8 +311,10 @@ impl Context {
         self.orchestrator().document(self.scope().clone()).await
     }
 
-    /// Forgets what this context configured: its entries of `mcp.json` and its registrations, and
-    /// what else is asked for. Scripts stay where they are. Gives the servers that are gone.
+    /// Forgets what this context configured: its entries of `mcp.json`, also those that are no
+    /// servers, and its registrations, and what else is asked for. What was said of a server that is
+    /// gone goes with it: who shares it, how its tools show, whether it is to run. Scripts stay
+    /// where they are. Gives what is gone.
     ///
     /// # Errors
     /// [`EditError`]

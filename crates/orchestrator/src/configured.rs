@@ -1,11 +1,11 @@
 //! The servers of `mcp.json`: the store's, and those that agents configured for themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use dormouse_storage::mcp_json::{EntryError, McpFile};
 use dormouse_storage::{ConfigSource, SourceError};
-use dormouse_types::{Scope, ServerConfig, ServerKey, Timing, chain};
+use dormouse_types::{Scope, ServerConfig, ServerKey, ServerName, Timing, chain};
 use serde_json::{Map, Value, json};
 
 use crate::edit::{Edit, EditError, EditKind};
@@ -79,6 +79,56 @@ pub(crate) async fn edit(source: &dyn ConfigSource, edits: Vec<Edit>) -> Vec<Res
         Ok(results) => results,
         Err(error) => edits.iter().map(|_| Err(failed(&error))).collect(),
     }
+}
+
+/// Takes out every entry of the contexts concerned, usable or not, and saves once; gives whose
+/// they were. With `nobodys` also those whose owner cannot be told.
+pub(crate) async fn forget(
+    source: &dyn ConfigSource,
+    concerned: impl Fn(&Scope) -> bool + Send + Sync,
+    nobodys: bool,
+) -> Result<BTreeSet<ServerKey>, EditError> {
+    let forgotten = dormouse_storage::edit(source, |file| {
+        let mut gone = BTreeSet::new();
+        loop {
+            // Of two entries with one name the second comes to light when the first is out.
+            let keys = file.entries().map(|(key, _)| key).filter(|key| concerned(&key.scope)).cloned();
+            let keys: Vec<ServerKey> = keys.collect();
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys {
+                file.remove(&key);
+                gone.insert(key);
+            }
+        }
+        if nobodys {
+            let keys: Vec<String> = file.nobodys().map(str::to_owned).collect();
+            for key in &keys {
+                file.remove_nobodys(key);
+            }
+        }
+        Ok::<_, SourceError>(gone)
+    });
+    forgotten.await.map_err(|error| failed(&error))
+}
+
+/// Takes out the entry of a server, or one that is nobody's and stands under its name; whether
+/// there was one.
+pub(crate) async fn remove(source: &dyn ConfigSource, server: &ServerKey) -> Result<bool, EditError> {
+    let removed = dormouse_storage::edit(source, |file| {
+        let is_named = server.scope == Scope::Store;
+        let removed = file.remove(server) || (is_named && file.remove_nobodys(server.name.as_str()));
+        Ok::<_, SourceError>(removed)
+    });
+    removed.await.map_err(|error| failed(&error))
+}
+
+/// Every entry, usable or not. One whose owner cannot be told is the store's to remove.
+pub(crate) async fn keys(source: &dyn ConfigSource) -> Result<BTreeSet<ServerKey>, EditError> {
+    let file = read(source).await.map_err(|error| failed(&error))?;
+    let nobodys = file.nobodys().filter_map(|key| ServerName::try_new(key).ok()).map(ServerKey::store);
+    Ok(file.entries().map(|(key, _)| key.clone()).chain(nobodys).collect())
 }
 
 fn failed(error: &SourceError) -> EditError {

@@ -45,6 +45,8 @@ pub(crate) enum Order {
     Document { scope: Scope, reply: oneshot::Sender<Result<Value, EditError>> },
     /// Show one entry.
     Entry { server: ServerKey, reply: oneshot::Sender<Result<Option<Value>, EditError>> },
+    /// Name what is configured or registered, and is no server.
+    Unusable { reply: oneshot::Sender<Result<Vec<ServerKey>, EditError>> },
     /// Forget what a context configured and registered.
     Reset { scope: Scope, what: Reset, reply: oneshot::Sender<Result<Vec<ServerKey>, EditError>> },
     /// Remove what was registered or configured; with `file` also the script itself.
@@ -221,6 +223,9 @@ impl Inventory {
             }
             Order::Entry { server, reply } => {
                 let _ = reply.send(crate::configured::entry(&*self.source, &server).await);
+            }
+            Order::Unusable { reply } => {
+                let _ = reply.send(self.unusable().await);
             }
             Order::Reset { scope, what, reply } => {
                 let _ = reply.send(self.reset(&scope, what).await);

@@ -1,5 +1,6 @@
 //! What people order of the inventory: register, edit, say, reset, remove.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use dormouse_lifecycle::Event as Step;
@@ -116,27 +117,42 @@ impl Inventory {
     }
 
     pub(crate) async fn reset(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
-        let gone = self.forget_all(scope, what).await;
+        let mut gone = BTreeSet::new();
+        let forgotten = self.forget_all(scope, what, &mut gone).await;
         // Also when only a part of it could be done: the lists show what is.
         self.rescan().await;
-        gone
+        let unsaid = self.unsay(&gone).await;
+        forgotten?;
+        unsaid.map_err(not_said)?;
+        Ok(gone.into_iter().collect())
     }
 
-    async fn forget_all(&mut self, scope: &Scope, what: Reset) -> Result<Vec<ServerKey>, EditError> {
-        let concerned = |of: &Scope| of == scope || (*scope == Scope::Store && what.agents);
+    /// Forgets what contexts configured and registered; `gone` says what it was, also where the
+    /// rest of it could not be forgotten.
+    async fn forget_all(
+        &mut self,
+        scope: &Scope,
+        what: Reset,
+        gone: &mut BTreeSet<ServerKey>,
+    ) -> Result<(), EditError> {
+        let all = *scope == Scope::Store && what.agents;
+        let concerned = |of: &Scope| of == scope || all;
+        gone.extend(crate::configured::forget(&*self.source, concerned, all).await?);
         let catalog = self.roster.engine().registry.snapshot();
-        let gone: Vec<_> = catalog
-            .servers(&Scope::Store)
-            .filter(|entry| concerned(&entry.key.scope) && entry.config.origin != Origin::Dropped)
-            .cloned()
-            .collect();
-        let configured = gone.iter().filter(|entry| entry.config.origin == Origin::Configured);
-        let edits = configured.map(|entry| Edit { server: entry.key.clone(), kind: EditKind::Remove });
-        for result in crate::configured::edit(&*self.source, edits.collect()).await {
-            result?;
+        for entry in catalog.servers(&Scope::Store).filter(|entry| concerned(&entry.key.scope)) {
+            if entry.config.origin == Origin::Registered
+                && let (Launch::Elsewhere { .. }, Some(replicas)) = (&entry.config.launch, &mut self.replicas)
+            {
+                replicas.forget(&entry.key).await?;
+                gone.insert(entry.key.clone());
+            }
         }
-        for entry in gone.iter().filter(|entry| entry.config.origin == Origin::Registered) {
-            self.forget(&entry.key).await?;
+        // Also those whose script is not there any more.
+        let registered: Vec<_> =
+            self.registrations.keys().filter(|it| concerned(&it.scope)).cloned().collect();
+        for key in registered {
+            self.forget(&key).await?;
+            gone.insert(key);
         }
         let mut said = self.said.clone();
         if what.shares {
@@ -148,19 +164,15 @@ impl Inventory {
         if what.tools {
             said.tools.retain(|(of, _), _| !concerned(of));
         }
-        self.said_anew(said).await.map_err(|error| match error {
-            ShareError::Storage(error) => EditError::Storage(error),
-            ShareError::Ending => EditError::Ending,
-            other => EditError::File(other.to_string()),
-        })?;
-        Ok(gone.iter().map(|entry| entry.key.clone()).collect())
+        self.said_anew(said).await.map_err(not_said)
     }
 
     pub(crate) async fn remove(&mut self, key: ServerKey, file: bool) -> Result<(), RemoveError> {
-        let Some(entry) = self.roster.engine().registry.snapshot().get(&key).cloned() else {
-            return Err(RemoveError::UnknownServer { server: key });
+        let entry = self.roster.engine().registry.snapshot().get(&key).cloned();
+        let taken = match entry {
+            Some(entry) => self.take_away(&entry, file).await,
+            None => self.take_out(&key).await,
         };
-        let taken = self.take_away(&entry, file).await;
         if taken.is_ok()
             && let Some(instance) = self.roster.known(&key)
         {
@@ -170,12 +182,32 @@ impl Inventory {
         // Also when only a part of it could be done: the lists show what is.
         self.rescan().await;
         taken?;
-        if self.roster.engine().registry.snapshot().get(&key).is_none()
-            && let Err(error) = self.unsay(&key).await
-        {
+        if let Err(error) = self.unsay(&BTreeSet::from([key.clone()])).await {
             warn!(server = %key, %error, "what was said of it stays for the next one of its name");
         }
         Ok(())
+    }
+
+    /// Takes away what would make a server and does not: an entry that is none, a registration
+    /// whose script is gone.
+    async fn take_out(&mut self, key: &ServerKey) -> Result<(), RemoveError> {
+        let is_registered = self.registrations.contains_key(key);
+        if is_registered {
+            self.forget(key).await?;
+        }
+        let removed = crate::configured::remove(&*self.source, key).await;
+        match removed.map_err(|error| RemoveError::Config(chain(&error)))? || is_registered {
+            true => Ok(()),
+            false => Err(RemoveError::UnknownServer { server: key.clone() }),
+        }
+    }
+
+    /// What is configured or registered, and is no server.
+    pub(crate) async fn unusable(&self) -> Result<Vec<ServerKey>, EditError> {
+        let mut keys = crate::configured::keys(&*self.source).await?;
+        keys.extend(self.registrations.keys().cloned());
+        let catalog = self.roster.engine().registry.snapshot();
+        Ok(keys.into_iter().filter(|key| catalog.get(key).is_none()).collect())
     }
 
     /// Takes away what makes a server: a registration, an entry, a record, or its file.
@@ -203,16 +235,21 @@ impl Inventory {
         Ok(())
     }
 
-    /// Forgets what was said of a server that a person removed: one of its name that comes later is
-    /// another one, which nobody shared with an agent, and nobody stopped.
-    async fn unsay(&mut self, key: &ServerKey) -> Result<(), ShareError> {
+    /// Forgets what was said of servers that a person removed, as far as they are gone: one of the
+    /// name that comes later is another one, which nobody shared with an agent, and nobody stopped.
+    async fn unsay(&mut self, removed: &BTreeSet<ServerKey>) -> Result<(), ShareError> {
+        let catalog = self.roster.engine().registry.snapshot();
+        let is_gone = |server: &ServerKey| removed.contains(server) && catalog.get(server).is_none();
         let mut said = self.said.clone();
-        said.shared.retain(|shared| shared.server != *key);
-        said.tools.retain(|(_, tool), _| tool.server != *key);
+        said.shared.retain(|shared| !is_gone(&shared.server));
+        said.tools.retain(|(_, tool), _| !is_gone(&tool.server));
         if said != self.said {
             self.said_anew(said).await?;
         }
-        Ok(self.roster.engine().wishes.set(key, None).await?)
+        for server in removed.iter().filter(|server| is_gone(server)) {
+            self.roster.engine().wishes.set(server, None).await?;
+        }
+        Ok(())
     }
 
     async fn forget(&mut self, key: &ServerKey) -> Result<(), StorageError> {
@@ -220,5 +257,13 @@ impl Inventory {
         self.storage.write(vec![write]).await?;
         self.registrations.remove(key);
         Ok(())
+    }
+}
+
+fn not_said(error: ShareError) -> EditError {
+    match error {
+        ShareError::Storage(error) => EditError::Storage(error),
+        ShareError::Ending => EditError::Ending,
+        other => EditError::File(other.to_string()),
     }
 }

@@ -124,7 +124,11 @@ pub async fn edit<T, E: From<SourceError>>(
             None => McpFile::empty(),
         };
         let result = change(&mut file)?;
-        if before.as_deref() == Some(file.text()) {
+        let is_same = match &before {
+            Some(text) => text == file.text(),
+            None => file.text() == McpFile::empty().text(),
+        };
+        if is_same {
             return Ok(result);
         }
         match source.save(before.as_deref(), file.text()).await {

@@ -56,6 +56,16 @@ impl McpFile {
         true
     }
 
+    /// Removes one of the entries that are [`nobodys`](Self::nobodys); says whether there was one.
+    pub fn remove_nobodys(&mut self, file_key: &str) -> bool {
+        if !self.nobodys().any(|it| it == file_key) {
+            return false;
+        }
+        let text = splice::remove(&self.text, &[self.servers_key, file_key]);
+        self.become_text(&text).expect("a good file is good without one entry");
+        true
+    }
+
     /// An entry as it stands in the file, without what its key says already (`dormouse.agent` and
     /// `dormouse.name`): what [`put_raw`](Self::put_raw) takes. `None` also for one that is no
     /// object. Its variables are not expanded; values that are written there openly show.

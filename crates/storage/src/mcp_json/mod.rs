@@ -225,4 +225,10 @@ impl McpFile {
     pub fn entries(&self) -> impl Iterator<Item = (&ServerKey, &str)> {
         self.entries.iter().map(|(key, entry)| (key, entry.file_key.as_str()))
     }
+
+    /// The keys in the file of the entries whose owner or name cannot be told, or is another one's.
+    pub fn nobodys(&self) -> impl Iterator<Item = &str> {
+        let known: BTreeSet<&str> = self.entries().map(|(_, file_key)| file_key).collect();
+        self.file_keys.iter().map(String::as_str).filter(move |file_key| !known.contains(file_key))
+    }
 }
