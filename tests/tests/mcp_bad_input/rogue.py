@@ -1,6 +1,7 @@
 """An MCP server on stdio without an SDK that breaks the rules of answering, one tool for each way.
 
     rogue.py [TOOL...]      with these tools more, which answer with the name that they were called by
+    rogue.py --sloppy       lists entries that MCP does not allow; each one alone spoils the list for a strict client
 """
 
 import json
@@ -90,18 +91,74 @@ def call(request, name, arguments, meta):
 
 
 OWN = ["echo", "twice", "stray", "ahead", "shape", "late", "never", "nap", "wake", "flood", "noted"]
-TOOLS = OWN + sys.argv[1:]
+SLOPPY = "--sloppy" in sys.argv
+TOOLS = OWN + [name for name in sys.argv[1:] if name != "--sloppy"]
+OBJECT = {"type": "object"}
+
+
+def sloppy(kind, plain, **members):
+    """For each member and each of its values an entry that is `plain` otherwise."""
+    entries = []
+    for member, values in members.items():
+        for number, value in enumerate(values):
+            entry = {**plain, "name": f"{kind}_{member.strip('_')}_{number}", member: value}
+            if "uri" in entry:
+                entry["uri"] = f"rogue://{entry['name']}"
+            if "uriTemplate" in entry:
+                entry["uriTemplate"] = f"rogue://{entry['name']}/{{x}}"
+            entries.append(entry)
+    return entries
+
+
+ICONS = [None, "x", ["y"], [{"src": None}], [{"src": "a:b", "sizes": "48x48", "mimeType": None}], [{"src": "a:b", "theme": "blue"}]]
+META = [None, [], "x"]
+TEXTS = [None, 5, ["x"]]
+ANNOTATIONS = [
+    None, "x", {"audience": "user"}, {"audience": ["machine"]}, {"priority": 2}, {"priority": "high"},
+    {"lastModified": "2026-01-01"}, {"lastModified": None},
+]
+LISTS = {
+    "tools": sloppy(
+        "tool", {"inputSchema": OBJECT},
+        # Of these, the last five cannot be what they should.
+        inputSchema=[
+            {}, {"properties": {}}, {"oneOf": [{}]}, {**OBJECT, "properties": {"x": True}}, {"type": ["object", "null"]},
+            {**OBJECT, "properties": {"x": None, "y": 5}, "required": ["x", 1]}, {**OBJECT, "properties": None, "required": True},
+            None, "x", [], True, {"type": "string"}, {"type": 5},
+        ],
+        outputSchema=[None, "x", [], {**OBJECT, "properties": {"x": True}, "required": True}],
+        title=TEXTS, description=TEXTS, icons=ICONS, _meta=META,
+        execution=[None, "x", {"taskSupport": None}, {"taskSupport": "perhaps"}],
+        annotations=[None, "x", {"readOnlyHint": None}, {"destructiveHint": "perhaps"}, {"title": 5}],
+    ),
+    "prompts": sloppy(
+        "prompt", {}, title=TEXTS, description=TEXTS, icons=ICONS, _meta=META,
+        arguments=[None, "x", ["x"], [{}], [{"name": 5}], [{"name": "a", "description": None, "required": "perhaps"}]],
+    ),
+    "resources": sloppy(
+        "resource", {"uri": ""}, title=TEXTS, description=TEXTS, mimeType=TEXTS, icons=ICONS, _meta=META,
+        size=[None, "5", 1.5], annotations=ANNOTATIONS,
+    ),
+    "resourceTemplates": sloppy(
+        "template", {"uriTemplate": ""}, title=TEXTS, description=TEXTS, mimeType=TEXTS, icons=ICONS, _meta=META,
+        annotations=ANNOTATIONS,
+    ),
+}
 
 
 def answer(message):
     request, method, params = message["id"], message["method"], message.get("params") or {}
     if method == "initialize":
         info = {"name": "rogue", "version": "1"}
-        result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": info}
+        kinds = {"tools": {}, "prompts": {}, "resources": {}} if SLOPPY else {"tools": {}}
+        result = {"protocolVersion": params["protocolVersion"], "capabilities": kinds, "serverInfo": info}
         return send({"id": request, "result": result})
     if method == "tools/list":
         tools = [{"name": name, "description": f"Does {name}.", "inputSchema": {"type": "object"}} for name in TOOLS]
-        return send({"id": request, "result": {"tools": tools}})
+        return send({"id": request, "result": {"tools": tools + (LISTS["tools"] if SLOPPY else [])}})
+    if SLOPPY and method.endswith("/list"):
+        member = "resourceTemplates" if "templates" in method else method.removesuffix("/list")
+        return send({"id": request, "result": {member: LISTS[member]}})
     if method == "tools/call":
         arguments, meta = params.get("arguments") or {}, params.get("_meta") or {}
         return call(request, params["name"], arguments, meta)

@@ -11,6 +11,7 @@ mod modes;
 mod parallel;
 mod sessions;
 mod sleeping;
+mod strict;
 mod tasks;
 mod tasks_between;
 mod unasked;

@@ -1,10 +1,12 @@
 //! What a server offers, asked page by page.
 
+mod mended;
+
 use std::collections::HashSet;
 
 use dormouse_types::{Features, Json, Prompt, Resource, ResourceTemplate, Tool};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::Inner;
@@ -14,6 +16,36 @@ use crate::error::CallError;
 const MOST_PAGES: usize = 1_000;
 /// The most entries of one kind that are taken from one server.
 const MOST_ENTRIES: usize = 20_000;
+
+/// The kinds of what is listed.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Tool,
+    Resource,
+    Template,
+    Prompt,
+}
+
+impl Kind {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Tool => "tools/list",
+            Self::Resource => "resources/list",
+            Self::Template => "resources/templates/list",
+            Self::Prompt => "prompts/list",
+        }
+    }
+
+    /// Where a page has its entries.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Tool => "tools",
+            Self::Resource => "resources",
+            Self::Template => "resourceTemplates",
+            Self::Prompt => "prompts",
+        }
+    }
+}
 
 /// A part of a listing that failed, while the rest stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +74,10 @@ impl Inner {
             greeting.get("capabilities").is_some_and(|all| all.get(kind).is_some_and(|c| !c.is_null()))
         };
         let (tools, resources, templates, prompts) = tokio::join!(
-            self.pages::<Tool>("tools/list", "tools", true, until),
-            self.pages::<Resource>("resources/list", "resources", announced("resources"), until),
-            self.pages::<ResourceTemplate>(
-                "resources/templates/list",
-                "resourceTemplates",
-                announced("resources"),
-                until
-            ),
-            self.pages::<Prompt>("prompts/list", "prompts", announced("prompts"), until),
+            self.pages::<Tool>(Kind::Tool, true, until),
+            self.pages::<Resource>(Kind::Resource, announced("resources"), until),
+            self.pages::<ResourceTemplate>(Kind::Template, announced("resources"), until),
+            self.pages::<Prompt>(Kind::Prompt, announced("prompts"), until),
         );
         let mut faults = Vec::new();
         let mut tools = match tools {
@@ -61,7 +88,7 @@ impl Inner {
             Pages { broken: Some(CallError::Refused { code: -32601, .. }), .. } if !announced("tools") => {
                 Vec::new()
             }
-            pages => pages.settle("tools/list", &mut faults),
+            pages => pages.settle(Kind::Tool, &mut faults),
         };
         let mut names = HashSet::new();
         tools.retain(|tool| {
@@ -82,9 +109,9 @@ impl Inner {
             title: titled("title").or_else(|| titled("name")),
             instructions: text(greeting.get("instructions")),
             tools,
-            resources: resources.settle("resources/list", &mut faults),
-            resource_templates: templates.settle("resources/templates/list", &mut faults),
-            prompts: prompts.settle("prompts/list", &mut faults),
+            resources: resources.settle(Kind::Resource, &mut faults),
+            resource_templates: templates.settle(Kind::Template, &mut faults),
+            prompts: prompts.settle(Kind::Prompt, &mut faults),
             server_info: told("serverInfo"),
             capabilities: told("capabilities"),
             revision: text(greeting.get("protocolVersion")),
@@ -101,14 +128,8 @@ impl Inner {
         greeting.clone().unwrap_or(Value::Null)
     }
 
-    async fn pages<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        member: &'static str,
-        wanted: bool,
-        until: Instant,
-    ) -> Pages<T> {
-        let mut pages = Pages { entries: Vec::new(), odd: Vec::new(), broken: None };
+    async fn pages<T: DeserializeOwned>(&self, kind: Kind, wanted: bool, until: Instant) -> Pages<T> {
+        let mut pages = Pages { entries: Vec::new(), odd: Vec::new(), mended: None, broken: None };
         if !wanted {
             return pages;
         }
@@ -118,15 +139,16 @@ impl Inner {
             let params = cursor
                 .as_ref()
                 .map(|cursor| Map::from_iter([("cursor".to_owned(), Value::from(cursor.as_str()))]));
-            let mut page = match self.request(method, params.as_ref(), until, None).await {
+            let mut page = match self.request(kind.method(), params.as_ref(), until, None).await {
                 Ok(page) => page,
                 Err(error) => {
                     pages.broken = Some(error);
                     return pages;
                 }
             };
+            let member = kind.member();
             match page.get_mut(member).map(Value::take) {
-                Some(Value::Array(entries)) => pages.take(entries),
+                Some(Value::Array(entries)) => pages.take(kind, entries),
                 _ => {
                     pages.odd.push(format!("the answer has no `{member}`"));
                     return pages;
@@ -152,43 +174,57 @@ impl Inner {
 struct Pages<T> {
     entries: Vec<T>,
     odd: Vec<String>,
+    mended: Option<Mended>,
     broken: Option<CallError>,
 }
 
-impl<T: DeserializeOwned> Pages<T> {
-    fn take(&mut self, entries: Vec<Value>) {
-        for mut entry in entries {
-            if let Some(entry) = entry.as_object_mut() {
-                complete(entry);
-            }
-            let name = entry.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
-            match serde_json::from_value(entry) {
-                Ok(entry) => self.entries.push(entry),
-                Err(error) => {
-                    let name: String = name.chars().take(80).collect();
-                    self.odd.push(format!("`{name}` is left out: {error}"));
-                }
-            }
-        }
-    }
-
-    fn settle(self, method: &'static str, faults: &mut Vec<ListFault>) -> Vec<T> {
-        let broken = self.broken.map(|error| error.to_string());
-        let reasons = self.odd.into_iter().chain(broken);
-        faults.extend(reasons.map(|reason| ListFault { method, reason }));
-        self.entries
-    }
+/// The entries of which something was dropped.
+struct Mended {
+    /// The first of them, in words.
+    first: String,
+    others: usize,
 }
 
-/// Puts right what servers leave out or write as `null`: neither is worth losing the entry.
-fn complete(entry: &mut Map<String, Value>) {
-    for optional in ["title", "description", "outputSchema", "annotations"] {
-        if entry.get(optional).is_some_and(Value::is_null) {
-            entry.shift_remove(optional);
+impl<T: DeserializeOwned> Pages<T> {
+    fn take(&mut self, kind: Kind, entries: Vec<Value>) {
+        for mut entry in entries {
+            let dropped = entry.as_object_mut().map(|entry| mended::mend(kind, entry)).transpose();
+            let name = entry.get("name").and_then(Value::as_str).unwrap_or("?");
+            let name: String = name.chars().take(80).collect();
+            let taken = match dropped {
+                Ok(dropped) => {
+                    if let Some(words) = dropped.and_then(|dropped| dropped.words()) {
+                        self.note_mended(&name, &words);
+                    }
+                    serde_json::from_value(entry).map_err(|error| error.to_string())
+                }
+                Err(why) => Err(why),
+            };
+            match taken {
+                Ok(entry) => self.entries.push(entry),
+                Err(why) => self.odd.push(format!("`{name}` is left out: {why}")),
+            }
         }
     }
-    let is_tool = !entry.contains_key("uri") && !entry.contains_key("uriTemplate");
-    if is_tool && entry.get("inputSchema").is_some_and(Value::is_null) {
-        entry.insert("inputSchema".to_owned(), json!({ "type": "object" }));
+
+    fn note_mended(&mut self, name: &str, words: &str) {
+        match &mut self.mended {
+            Some(mended) => mended.others += 1,
+            None => {
+                let first = format!("`{name}` lost what is not as MCP has it: {words}");
+                self.mended = Some(Mended { first, others: 0 });
+            }
+        }
+    }
+
+    fn settle(self, kind: Kind, faults: &mut Vec<ListFault>) -> Vec<T> {
+        let mended = self.mended.map(|Mended { first, others }| match others {
+            0 => first,
+            others => format!("{first}; and {others} more"),
+        });
+        let broken = self.broken.map(|error| error.to_string());
+        let reasons = self.odd.into_iter().chain(mended).chain(broken);
+        faults.extend(reasons.map(|reason| ListFault { method: kind.method(), reason }));
+        self.entries
     }
 }
