@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 export const [modules, prefix, ...target] = process.argv.slice(2);
 
 export const name = tool => prefix + tool;
-export const url = target[0].startsWith('http') ? new URL(target[0]) : undefined;
+export const url = target[0]?.startsWith('http') ? new URL(target[0]) : undefined;
 export const command = { command: target[0], args: target.slice(1), stderr: 'inherit' };
 export const key = () => randomUUID();
 export const textOf = result => result.content.map(block => block.text ?? '').join('');

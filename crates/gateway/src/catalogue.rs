@@ -6,6 +6,7 @@
 //! all other names are looked up.
 
 mod kept;
+mod wrapped;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::mode::Mode;
 
 pub(crate) use self::kept::Catalogues;
+pub(crate) use self::wrapped::wrap;
 
 /// How many entries a page holds. Many clients never ask for a second one.
 pub(crate) const PAGE: usize = 1_000;
@@ -39,6 +41,9 @@ pub(crate) struct Lists {
     pub(crate) prompts: List,
     /// The tools, by their names in the list, that may become tasks without saying so.
     may_be_tasks: HashSet<String>,
+    /// By a tool's name: the schema of its results for clients with a session, where theirs must be
+    /// another. Mode *search* has those of the tools behind it.
+    wrapped: HashMap<String, Value>,
     /// By the name in the list: the server and its own name.
     prompt_names: HashMap<String, (ServerKey, String)>,
 }
@@ -201,6 +206,23 @@ impl Lists {
         }
     }
 
+    /// Shows the tools of a page as clients with a session know them.
+    pub(crate) fn fit_to_session(&self, page: &mut [Value]) {
+        if self.wrapped.is_empty() {
+            return;
+        }
+        for tool in page {
+            if let Some(schema) = tool["name"].as_str().and_then(|name| self.wrapped.get(name)) {
+                tool["outputSchema"] = schema.clone();
+            }
+        }
+    }
+
+    /// Whether clients with a session get the structured results of a tool in an object.
+    pub(crate) fn is_wrapped(&self, name: &str) -> bool {
+        self.wrapped.contains_key(name)
+    }
+
     fn make(endpoint: &Endpoint, version: Version) -> Self {
         let catalog = endpoint.context().registry().snapshot();
         let (mut resources, mut templates, mut prompts) = (Vec::new(), Vec::new(), Vec::new());
@@ -241,6 +263,7 @@ impl Lists {
             templates: List::of(templates),
             prompts: List::of(prompts),
             may_be_tasks: may_be_tasks(endpoint, &catalog),
+            wrapped: wrapped_schemas(endpoint, &catalog),
             prompt_names,
         }
     }
@@ -256,6 +279,23 @@ fn tools(endpoint: &Endpoint, catalog: &dormouse::Catalog) -> Vec<(String, Value
         (_, Some(only)) => catalog.tools_of(endpoint.scope(), only).map(listed).collect(),
         (_, None) => catalog.tools(endpoint.scope()).map(listed).collect(),
     }
+}
+
+/// The schemas of results that clients with a session get otherwise, by the names of their tools.
+fn wrapped_schemas(endpoint: &Endpoint, catalog: &dormouse::Catalog) -> HashMap<String, Value> {
+    let mut schemas = HashMap::new();
+    let mut look = |tool: ToolRef| {
+        let Some(schema) = &tool.tool().output_schema else { return };
+        let schema = schema.value();
+        if wrapped::is_to_wrap(&schema) {
+            schemas.insert(endpoint.tool_shown(&tool).to_owned(), wrapped::schema(schema));
+        }
+    };
+    match endpoint.only() {
+        Some(only) => catalog.tools_of(endpoint.scope(), only).for_each(&mut look),
+        None => catalog.tools(endpoint.scope()).for_each(&mut look),
+    }
+    schemas
 }
 
 /// The tools of servers that begin tasks by themselves, if they do not say of it what 2025-11-25 has.

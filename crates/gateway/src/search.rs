@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
 use crate::catalogue::tool_value;
 use crate::dispatch::FIRST_CONTACT;
 use crate::endpoint::Endpoint;
@@ -79,7 +80,12 @@ pub(crate) fn tools() -> Vec<(String, Value)> {
 
 /// Answers `find_tools` and `describe_tool`. Servers that are contacted for the first time ever are
 /// waited for.
-pub(crate) async fn answer(endpoint: &Endpoint, name: &str, arguments: &Params) -> Result<Value, Fault> {
+pub(crate) async fn answer(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    name: &str,
+    arguments: &Params,
+) -> Result<Value, Fault> {
     let text = |member: &str| arguments.get(member).and_then(Value::as_str);
     match name {
         FIND => {
@@ -111,7 +117,13 @@ pub(crate) async fn answer(endpoint: &Endpoint, name: &str, arguments: &Params) 
         DESCRIBE => {
             let Some(name) = text("name") else { return Ok(told_wrong("`name` must be a text")) };
             Ok(match endpoint.context().find_tool(name, None, Some(FIRST_CONTACT)).await {
-                Ok(tool) => told(tool_value(&tool, tool.full_name())),
+                Ok(tool) => {
+                    let mut shown = tool_value(&tool, tool.full_name());
+                    if !caller.is_stateless() {
+                        endpoint.lists().fit_to_session(std::slice::from_mut(&mut shown));
+                    }
+                    told(shown)
+                }
                 Err(error) => told_wrong(&error.to_string()),
             })
         }

@@ -97,6 +97,8 @@ pub(crate) struct Task {
     /// How it was when its server was asked last, without its result, as its client gets it.
     pub(crate) last: Value,
     pub(crate) way: Way,
+    /// Its client was told that the structured result is in an object.
+    pub(crate) is_wrapped: bool,
     /// Cancelled when its server need not stay awake for it any more.
     released: CancellationToken,
     asked: Instant,
@@ -151,6 +153,7 @@ impl Tasks {
         server: &ServerKey,
         held: Option<Held>,
         session: Option<&Arc<Session>>,
+        is_wrapped: bool,
         result: &mut Value,
     ) -> Result<(), Fault> {
         let is_new = result.get("resultType").and_then(Value::as_str) == Some("task");
@@ -180,6 +183,7 @@ impl Tasks {
             own,
             last,
             way,
+            is_wrapped,
             released: released.clone(),
             asked: Instant::now(),
             patience,
@@ -220,6 +224,8 @@ impl Tasks {
             own: String::new(),
             last,
             way: Way::Ended(Arc::new(kept), size),
+            // What is kept is so already.
+            is_wrapped: false,
             released,
             asked: Instant::now(),
             patience: PATIENCE,

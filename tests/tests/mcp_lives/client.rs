@@ -243,16 +243,14 @@ pub(crate) struct Web {
 
 impl Web {
     pub(crate) fn start(python: &std::path::Path, name: &str, more: &[&str]) -> Self {
+        Self::of(Command::new(python).arg(script(name)).arg("http").args(more))
+    }
+
+    /// One that says its port when it listens.
+    pub(crate) fn of(command: &mut Command) -> Self {
         use std::io::{BufRead, BufReader};
-        let mut child = Command::new(python)
-            .arg(script(name))
-            .arg("http")
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
         let out = child.stdout.take().unwrap();
         let mut web = Self { child, url: String::new() };
         let mut line = String::new();

@@ -17,7 +17,7 @@ fn icon() -> Value {
 
 /// What both servers say, beside what belongs to their life.
 fn says() -> Map<String, Value> {
-    let annotations = json!({ "audience": ["user", "machine"], "priority": 0.25, "lastModified": "2026-01-01T00:00:00Z", "x": [] });
+    let annotations = json!({ "audience": ["user", "assistant"], "priority": 0.25, "lastModified": "2026-01-01T00:00:00Z", "x": [] });
     let tool = json!({
         "name": "odd", "title": "Odd", "description": "Knows what nobody knows.", "icons": [icon()],
         "inputSchema": {
@@ -79,9 +79,9 @@ fn says() -> Map<String, Value> {
         "resources/templates/list": { "result": { "resourceTemplates": [template] } },
         "prompts/list": { "result": { "prompts": [prompt] } },
         "tools/call odd": { "result": result, "before": [
-            { "method": "notifications/progress", "params": { "progress": 1, "total": 2, "message": "half" } },
+            { "method": "notifications/progress", "params": { "progress": 1, "total": 2, "message": "half", "_meta": { "p": { "deep": [1] } }, "xProgress": null } },
             { "method": "notifications/x/unheard", "params": { "of": [1], "_meta": { "n": 1 } } },
-            { "method": "notifications/message", "params": { "level": "error", "logger": "l", "data": { "d": [null] } } },
+            { "method": "notifications/message", "params": { "level": "error", "logger": "l", "data": { "d": [null] }, "_meta": { "l": 1 }, "xLog": [0] } },
         ] },
         "tools/call plain": { "error": error },
         "resources/read": { "result": read },
@@ -166,6 +166,20 @@ impl Raw {
         all.find(|it| it["method"] == method).unwrap_or_else(|| panic!("no {method} in {notes}"))
     }
 
+    /// What it lists, as a client of that life should have it: only in 2026-07-28 are results not
+    /// always objects.
+    fn listed(&self, method: &str, member: &str, client: &Client) -> Vec<Value> {
+        let mut entries = self.says[method]["result"][member].as_array().unwrap().clone();
+        entries.sort_by_key(|it| it["name"].to_string());
+        if !client.is_stateless() {
+            for schema in entries.iter_mut().filter_map(|it| it.get_mut("outputSchema")) {
+                *schema =
+                    json!({ "type": "object", "properties": { "result": schema }, "required": ["result"] });
+            }
+        }
+        entries
+    }
+
     /// What it says, as a client of that life should have it.
     fn said(&self, method: &str, client: &Client) -> Value {
         let mut said = self.says[method]["result"].clone();
@@ -179,6 +193,9 @@ impl Raw {
         } else {
             for of_stateless in ["resultType", "ttlMs", "cacheScope"] {
                 members.shift_remove(of_stateless);
+            }
+            if let Some(structured) = members.get_mut("structuredContent") {
+                *structured = json!({ "result": structured });
             }
         }
         said
@@ -196,8 +213,7 @@ async fn whole(over_http: bool) {
             ("resources/templates/list", "resourceTemplates"),
             ("prompts/list", "prompts"),
         ] {
-            let mut expected = raw.says[method]["result"][member].as_array().unwrap().clone();
-            expected.sort_by_key(|it| it["name"].to_string());
+            let expected = raw.listed(method, member, &client);
             assert_eq!(client.list(method, member).await, expected, "{revision} {method}");
         }
 
@@ -211,9 +227,11 @@ async fn whole(over_http: bool) {
         assert_eq!(unheard, [&json!({ "of": [1], "_meta": { "n": 1 } })], "{called:#?}");
         assert_eq!(
             called.of("notifications/message"),
-            [&json!({ "level": "error", "logger": "l", "data": { "d": [null] } })]
+            [
+                &json!({ "level": "error", "logger": "l", "data": { "d": [null] }, "_meta": { "l": 1 }, "xLog": [0] })
+            ]
         );
-        let half = json!({ "progressToken": "t", "progress": 1, "total": 2, "message": "half" });
+        let half = json!({ "progressToken": "t", "progress": 1, "total": 2, "message": "half", "_meta": { "p": { "deep": [1] } }, "xProgress": null });
         assert!(called.of("notifications/progress").contains(&&half), "{called:#?}");
         let noted = raw.noted("tools/call")["params"].take();
         assert_eq!(
@@ -306,8 +324,7 @@ async fn beside_other_servers_only_names_and_addresses_differ() {
             ("resources/templates/list", "resourceTemplates", "uriTemplate"),
             ("prompts/list", "prompts", "name"),
         ] {
-            let mut expected = raw.says[method]["result"][member].as_array().unwrap().clone();
-            expected.sort_by_key(|it| it["name"].to_string());
+            let expected = raw.listed(method, member, &client);
             let mut listed = client.list(method, member).await;
             for (it, own) in listed.iter_mut().zip(&expected) {
                 let shown = it[name].as_str().unwrap().to_owned();

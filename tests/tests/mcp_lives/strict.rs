@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::process::Command;
 
 use dormouse::Scope;
 use dormouse_testing::{environment, python};
@@ -9,7 +10,7 @@ use dormouse_tests::mcp_client::STATELESS;
 use dormouse_tests::{Served, TestSpace, peers, repository};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, Web, all_capabilities};
 
 fn node(script: &str) -> Vec<PathBuf> {
     let node = environment("node").with_file_name("node");
@@ -78,6 +79,56 @@ async fn a_sloppy_server_costs_no_client_the_lists_of_others() {
             assert_eq!(theirs, count, "{of}: {names:#?}");
             assert!(names.len() > theirs, "those of the good one are there too: {names:#?}");
         }
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn structured_results_that_are_no_objects_reach_older_clients_within_one() {
+    let modern = node("upstream_ts2.mjs");
+    let web = Web::of(Command::new(&modern[0]).args(&modern[1..]));
+    let space = TestSpace::new();
+    space.write("mcp.json", json!({ "mcpServers": { "modern": { "url": web.url } } }).to_string());
+    let hub = space.hub(|_| {}).await;
+    let served = Served::of(space, hub).await;
+    served.knows(&Scope::Store, "modern", "numbers").await;
+    let tree = json!([{ "name": "a", "next": [{ "name": "b", "next": [] }] }]);
+    let results = [
+        ("modern_numbers", json!([1, 2]), true),
+        ("modern_tree", tree, true),
+        ("modern_either", json!({ "a": 1 }), true),
+        ("modern_plain", json!({ "a": 1 }), false),
+    ];
+
+    let tools = results.each_ref().map(|(tool, ..)| *tool);
+    for told in told_by_both(&format!("{}/mcp", served.address), &tools).await {
+        for (tool, structured, is_wrapped) in &results {
+            let call = told.iter().find(|line| line["tool"] == *tool).unwrap();
+            assert_eq!(call["schema"]["type"], "object", "{call:#}");
+            let expected = if *is_wrapped { json!({ "result": structured }) } else { structured.clone() };
+            assert_eq!(call["structured"], expected, "{call:#}");
+        }
+    }
+
+    // Who knows any value gets it as it is.
+    let client = Client::of(&served, "/mcp", STATELESS, all_capabilities()).await;
+    let listed = client.list("tools/list", "tools").await;
+    let numbers = listed.iter().find(|tool| tool["name"] == "modern_numbers").unwrap();
+    assert_eq!(numbers["outputSchema"]["type"], "array", "{numbers:#}");
+    for (tool, structured, _) in &results {
+        let called = client.call(tool, json!({})).await;
+        assert_eq!(called.result()["structuredContent"], *structured, "{called:#?}");
+    }
+
+    // Also where the tools stand behind others.
+    for (revision, is_wrapped) in [("2025-11-25", true), (STATELESS, false)] {
+        let client = Client::of(&served, "/mcp?mode=search", revision, json!({})).await;
+        let described = client.call("describe_tool", json!({ "name": "modern_either" })).await;
+        let schema = &described.result()["structuredContent"]["outputSchema"];
+        assert_eq!(schema["type"] == "object", is_wrapped, "{described:#?}");
+        let called = client.call("call_tool", json!({ "name": "modern_either", "arguments": {} })).await;
+        let structured = &called.result()["structuredContent"];
+        assert_eq!(structured.get("result").is_some(), is_wrapped, "{called:#?}");
     }
     served.end().await;
 }

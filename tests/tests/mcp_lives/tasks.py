@@ -4,7 +4,8 @@
     tasks.py http       prints its port when it listens
 
 `job` goes on until `finish` is called with its number, `need` too and only as a task; `ask` is a job that
-wants an answer first. `sour` ends with a result that says that it failed, `broken` with an error.
+wants an answer first. `sour` ends with a result that says that it failed, `broken` with an error. The results of
+`sour` and `finish` are structured, by a schema that does not say that they are objects.
 """
 
 import json
@@ -38,6 +39,10 @@ def text(words: str) -> dict:
     return {"content": [{"type": "text", "text": words}]}
 
 
+def structured(words: str) -> dict:
+    return {**text(words), "structuredContent": {"said": words}}
+
+
 def found(params: dict) -> dict:
     for job in jobs:
         if job["id"] == params.get("taskId"):
@@ -51,7 +56,7 @@ def call(params: dict) -> dict:
         job = jobs[given["number"]]
         job.update(status="completed", result=text(f"done {given['number']}"))
         changed.notify_all()
-        return text("finished")
+        return structured("finished")
     capabilities = (params.get("_meta") or {}).get("io.modelcontextprotocol/clientCapabilities", {})
     as_task = EXTENSION in capabilities.get("extensions", {}) if stateless else "task" in params
     if not as_task and name == "need":
@@ -62,7 +67,7 @@ def call(params: dict) -> dict:
         raise Refused(-32602, "`task` is of another revision")
     job = {"id": f"own-{len(jobs)}", "status": "working"}
     if name == "sour":
-        job.update(status="completed" if stateless else "failed", result={**text("sour milk"), "isError": True})
+        job.update(status="completed" if stateless else "failed", result={**structured("sour milk"), "isError": True})
     if name == "broken":
         job.update(status="failed", error={"code": -32050, "message": "no ink", "data": {"pages": 3}})
     if name == "ask":
@@ -127,7 +132,9 @@ def tools(_: dict) -> dict:
     support = {name: "optional" for name in ("job", "ask", "sour", "broken")} | {"need": "required"}
     execution = {} if stateless else {name: {"execution": {"taskSupport": it}} for name, it in support.items()}
     schema = {"inputSchema": {"type": "object"}}
-    return {"tools": [{"name": name, **schema, **execution.get(name, {})} for name in (*support, "finish")]}
+    output = {name: {"outputSchema": {"anyOf": [{"type": "object"}]}} for name in ("sour", "finish")}
+    names = (*support, "finish")
+    return {"tools": [{"name": it, **schema, **output.get(it, {}), **execution.get(it, {})} for it in names]}
 
 
 def greet(_: dict) -> dict:

@@ -62,6 +62,32 @@ async fn until_status(client: &Client, task: &str, wanted: &str) -> Value {
 }
 
 #[tokio::test]
+async fn what_a_task_came_to_is_within_an_object_where_its_client_was_told_so() {
+    let (served, _web) = served().await;
+    let client = Client::of(&served, "/mcp", "2025-11-25", json!({})).await;
+    let sour = json!({ "result": { "said": "sour milk" } });
+    for server in ["old", "new"] {
+        let (task, _) = begun(&client, &format!("{server}_sour")).await;
+        let result = ask(&client, "tasks/result", &task).await;
+        assert_eq!(result.result()["structuredContent"], sour, "{server}: {result:#?}");
+    }
+    // One that had its result at once, and is a task for its client only.
+    begun(&client, "new_job").await;
+    let told = call_as_task(&client, "new_finish", json!({ "number": 1 })).await;
+    let task = told.result()["task"]["taskId"].as_str().unwrap().to_owned();
+    let result = ask(&client, "tasks/result", &task).await;
+    assert_eq!(result.result()["structuredContent"], json!({ "result": { "said": "finished" } }));
+
+    let client = Client::of(&served, "/mcp", STATELESS, knowing()).await;
+    for server in ["old", "new"] {
+        let (task, _) = begun(&client, &format!("{server}_sour")).await;
+        let said = until_status(&client, &task, "completed").await;
+        assert_eq!(said["result"]["structuredContent"], json!({ "said": "sour milk" }), "{server}: {said:#}");
+    }
+    served.end().await;
+}
+
+#[tokio::test]
 async fn a_session_has_tasks_at_a_server_of_2026() {
     let (served, _web) = served().await;
     let client = Client::of(&served, "/mcp", "2025-11-25", json!({ "elicitation": {} })).await;

@@ -19,6 +19,7 @@ use super::faults::asked;
 use super::tasks::{LONGEST_TASK, has_ended, pass};
 use crate::back::Back;
 use crate::caller::{Caller, Nowhere};
+use crate::catalogue::wrap;
 use crate::endpoint::Endpoint;
 use crate::message::{Fault, INVALID_PARAMS, METHOD_NOT_FOUND, Request};
 use crate::tasks::{Task, Wait, shape};
@@ -109,6 +110,7 @@ impl Here<'_> {
                     if let Some(members) = result.as_object_mut() {
                         members.shift_remove("resultType");
                     }
+                    wrap(&mut result, self.task.is_wrapped);
                     shape::relate(&mut result, Some(self.name));
                     return Ok(result);
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse::{BackChannel, Context, PassRequest, RawAnswer, RawCall, Receipt, Rounds, ServerKey};
+use dormouse::{BackChannel, Context, PassRequest, RawAnswer, RawCall, Receipt, Rounds, ServerKey, ToolRef};
 use futures::FutureExt;
 use serde_json::{Map, Value, json};
 
@@ -12,6 +12,7 @@ use super::lists::SCOPE;
 use super::tasks;
 use crate::back::{Back, is_level};
 use crate::caller::{Caller, Life, undressed};
+use crate::catalogue::wrap;
 use crate::endpoint::Endpoint;
 use crate::message::{Fault, Params, RESOURCE_NOT_FOUND, Request};
 use crate::mode::Mode;
@@ -39,7 +40,7 @@ pub(super) async fn call_tool(
         if name != search::CALL {
             let empty = Params::new();
             let arguments = request.params.get("arguments").and_then(Value::as_object).unwrap_or(&empty);
-            let answer = search::answer(endpoint, name, arguments).await;
+            let answer = search::answer(endpoint, caller, name, arguments).await;
             return answer.map(|result| complete_for(caller, result));
         }
         if let Err(words) = search::inner(&mut request.params) {
@@ -61,6 +62,7 @@ pub(super) async fn call_tool(
     };
     let key = tool.key();
     let rounds = rounds(caller);
+    let is_wrapped = is_wrapped(endpoint, caller, &tool);
     let may_begin = tasks::may_begin(endpoint, caller, &mut request, &tool).await?;
     let answered = go(endpoint, caller, request, |mut params| {
         may_begin.fit(&mut params);
@@ -75,8 +77,18 @@ pub(super) async fn call_tool(
     .await?;
     endpoint.learn_links(&key.server, &answered);
     let mut result = complete_for(caller, answered);
-    tasks::begun(endpoint, caller, &key.server, may_begin, &mut result).await?;
+    if !caller.is_stateless() {
+        wrap(&mut result, is_wrapped);
+    }
+    tasks::begun(endpoint, caller, &key.server, may_begin, is_wrapped, &mut result).await?;
     Ok(result)
+}
+
+/// Whether this client was told that the structured results of a tool are in an object.
+fn is_wrapped(endpoint: &Endpoint, caller: &Caller, tool: &ToolRef) -> bool {
+    !caller.is_stateless()
+        && tool.tool().output_schema.is_some()
+        && endpoint.lists().is_wrapped(endpoint.tool_shown(tool))
 }
 
 /// Reads a resource.

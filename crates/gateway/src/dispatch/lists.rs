@@ -39,8 +39,11 @@ pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request
     let Some((mut page, next)) = list.page(cursor) else {
         return Err(Fault::invalid("`cursor` is none of this list"));
     };
-    if member == "tools" && knows_tasks(caller) {
-        lists.mark_tasks(&mut page);
+    if member == "tools" && !caller.is_stateless() {
+        lists.fit_to_session(&mut page);
+        if knows_tasks(caller) {
+            lists.mark_tasks(&mut page);
+        }
     }
     let mut result = Map::with_capacity(5);
     result.insert(member.to_owned(), Value::Array(page));

@@ -13,6 +13,7 @@ use super::calls::{complete_for, passed};
 use super::faults::asked;
 use crate::back::Back;
 use crate::caller::{Caller, Life, undressed};
+use crate::catalogue::wrap;
 use crate::endpoint::Endpoint;
 use crate::message::{Fault, MISSING_CAPABILITY, Request};
 use crate::tasks::{self, EXTENSION, Owner, PATIENCE, Task, Way, is_begun, shape};
@@ -110,12 +111,14 @@ fn for_those_who_know() -> Fault {
     Fault::new(MISSING_CAPABILITY, "Tasks are for clients that announce them").with_data(needed)
 }
 
-/// Takes up the task that a call has begun, if it has.
+/// Takes up the task that a call has begun, if it has. Its client was told that the structured result
+/// `is_wrapped` in an object, or was not.
 pub(super) async fn begun(
     endpoint: &Endpoint,
     caller: &Caller,
     server: &ServerKey,
     may_begin: MayBegin,
+    is_wrapped: bool,
     result: &mut Value,
 ) -> Result<(), Fault> {
     let tasks = endpoint.gateway().tasks();
@@ -138,7 +141,7 @@ pub(super) async fn begun(
         Life::Session(session) => Some(session),
         Life::Stateless(_) => None,
     };
-    tasks.begin(owner, server, held, session, result)
+    tasks.begin(owner, server, held, session, is_wrapped, result)
 }
 
 /// Answers `tasks/get`, `tasks/result`, `tasks/cancel`, `tasks/update` and `tasks/list`.
@@ -196,6 +199,9 @@ async fn about(
         // It names the task, if it does, as its server does.
         if result.pointer("/_meta").is_some_and(|meta| meta.get(shape::RELATED).is_some()) {
             shape::relate(&mut result, Some(&name));
+        }
+        if !caller.is_stateless() {
+            wrap(&mut result, task.is_wrapped);
         }
         return Ok(complete_for(caller, result));
     }
