@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::endpoint::Endpoint;
 use crate::mode::Mode;
+use crate::revision::Revision;
 
 pub(crate) use self::kept::Catalogues;
 pub(crate) use self::wrapped::wrap;
@@ -443,6 +444,13 @@ impl Endpoint {
         // They are other things in the two lives, and are translated.
         crate::tasks::announce(&mut all, stateless);
         Value::Object(all)
+    }
+
+    /// Whether a server spoke 2026-07-28 when it was asked last what it offers.
+    pub(crate) fn is_modern(&self, server: &ServerKey) -> bool {
+        let catalog = self.context().registry().snapshot();
+        let revision = catalog.get(server).and_then(|entry| entry.features.revision.as_deref());
+        revision == Some(Revision::V2026_07_28.as_str())
     }
 
     /// What the one server has announced, if it ever spoke.

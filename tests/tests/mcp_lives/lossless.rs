@@ -142,6 +142,11 @@ impl Raw {
             says.insert("initialize".to_owned(), json!({ "result": greeting }));
             says.insert("logging/setLevel".to_owned(), json!({ "result": {} }));
         }
+        let code = if over_http { -32602 } else { -32002 };
+        let gone = json!({ "code": code, "message": "Gone.", "data": { "uri": "odd://gone", "x": [null] } });
+        says.insert("resources/read odd://gone".to_owned(), json!({ "error": gone }));
+        let wrong = json!({ "code": -32602, "message": "Wrong.", "data": { "x": 1 } });
+        says.insert("resources/read odd://wrong".to_owned(), json!({ "error": wrong }));
         let file = space.write("says.json", Value::Object(says.clone()).to_string());
         let notes = space.write("notes.jsonl", "");
         let (file_name, notes_name) = (file.to_str().unwrap(), notes.to_str().unwrap());
@@ -345,4 +350,27 @@ async fn beside_other_servers_only_names_and_addresses_differ() {
         assert_eq!(*read.result(), expected, "{revision}");
     }
     raw.served.end().await;
+}
+
+#[tokio::test]
+async fn a_resource_that_its_server_does_not_have_has_the_number_of_the_clients_life() {
+    for over_http in [false, true] {
+        let raw = Raw::start(over_http).await;
+        for revision in ["2025-11-25", STATELESS] {
+            let client = Client::of(&raw.served, "/mcp", revision, json!({})).await;
+            let read = async |uri: &str| {
+                let params = json!({ "uri": format!("dormouse://raw/{uri}") });
+                client.ask("resources/read", params).await.answer["error"].take()
+            };
+            let at = format!("{revision}, over http {over_http}");
+            let gone = read("odd://gone").await;
+            let code = if client.is_stateless() { -32602 } else { -32002 };
+            assert_eq!(gone["code"], code, "{at}: {gone}");
+            let theirs = &raw.says["resources/read odd://gone"]["error"];
+            assert_eq!((&gone["message"], &gone["data"]), (&theirs["message"], &theirs["data"]), "{at}");
+            // Whatever else is wrong stays what it is.
+            assert_eq!(read("odd://wrong").await, raw.says["resources/read odd://wrong"]["error"], "{at}");
+        }
+        raw.served.end().await;
+    }
 }

@@ -3,7 +3,7 @@
     raw.py stdio SAYS NOTES      one client of 2025-11-25 on standard input and output
     raw.py http SAYS NOTES       clients of 2026-07-28; prints its port when it listens
 
-SAYS maps a method, or `tools/call NAME`, to the `result` or `error` of its answer, with notifications `before`
+SAYS maps a method, or `tools/call NAME`, or `resources/read URI`, to the `result` or `error` of its answer, with notifications `before`
 it; it is read anew for each request. What nobody wrote is an error. NOTES gets a line for each message.
 """
 
@@ -26,7 +26,7 @@ def said(request: dict) -> tuple[list, dict]:
     """The notifications before the answer, and the answer."""
     all_of_it = json.loads(Path(says).read_text())
     params = request.get("params") or {}
-    one = f"{request['method']} {params.get('name')}"
+    one = f"{request['method']} {params.get('name') or params.get('uri')}"
     found = all_of_it.get(one) or all_of_it.get(request["method"])
     if found is None:
         found = {"error": {"code": -32601, "message": "Method not found"}}

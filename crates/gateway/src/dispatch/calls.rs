@@ -14,7 +14,7 @@ use crate::back::{Back, is_level};
 use crate::caller::{Caller, Life, undressed};
 use crate::catalogue::wrap;
 use crate::endpoint::Endpoint;
-use crate::message::{Fault, Params, RESOURCE_NOT_FOUND, Request};
+use crate::message::{Fault, INVALID_PARAMS, Params, RESOURCE_NOT_FOUND, Request};
 use crate::mode::Mode;
 use crate::session::Session;
 use crate::{parked, search};
@@ -103,7 +103,8 @@ pub(super) async fn read_resource(
     let shown = uri.to_owned();
     let (server, own) = endpoint.resource(uri).map_err(|words| no_resource(caller, &shown, words))?;
     request.params.insert("uri".to_owned(), Value::from(own.as_str()));
-    let mut result = passed(endpoint, caller, request, server.clone()).await?;
+    let passed = passed(endpoint, caller, request, server.clone()).await;
+    let mut result = passed.map_err(|fault| not_found(endpoint, caller, &server, &own, fault))?;
     endpoint.learn_links(&server, &result);
     // What is read has the address under which it was asked for, also where it is a part of it.
     if let Some(prefix) = shown.strip_suffix(own.as_str()).filter(|prefix| !prefix.is_empty()) {
@@ -124,6 +125,21 @@ fn no_resource(caller: &Caller, uri: &str, words: String) -> Fault {
         false => Fault::new(RESOURCE_NOT_FOUND, words),
     };
     fault.with_data(json!({ "uri": uri }))
+}
+
+/// A server's own word that there is no such resource, with the number that it has in the client's
+/// life. In 2026-07-28 that is the number of whatever is wrong in the params: there it is meant if the
+/// error names the address, as it should.
+fn not_found(endpoint: &Endpoint, caller: &Caller, server: &ServerKey, uri: &str, mut fault: Fault) -> Fault {
+    let names_it = || fault.data.as_ref().is_some_and(|data| data["uri"] == uri);
+    match fault.code {
+        RESOURCE_NOT_FOUND if caller.is_stateless() => fault.code = INVALID_PARAMS,
+        INVALID_PARAMS if !caller.is_stateless() && names_it() && endpoint.is_modern(server) => {
+            fault.code = RESOURCE_NOT_FOUND;
+        }
+        _ => {}
+    }
+    fault
 }
 
 /// Gets a prompt.
