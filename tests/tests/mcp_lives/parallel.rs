@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
-use crate::unasked::{beside, talker};
+use crate::unasked::{beside, curious, heard, talker, words};
 
 const SESSIONS: [&str; 2] = ["2025-06-18", "2025-11-25"];
 
@@ -78,6 +78,31 @@ async fn what_a_server_asks_reaches_no_other_client() {
         std::fs::write(file("rest"), "").unwrap();
         let rested: Value = resting.await.unwrap().json().await.unwrap();
         assert_eq!(rested["result"]["content"][0]["text"], "rested", "{revision}: it heard nothing");
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn a_line_of_a_log_reaches_a_client_once_however_many_calls_it_has() {
+    let served = talker(&[]).await;
+    for (round, revision) in [SESSIONS[0], SESSIONS[1], STATELESS].into_iter().enumerate() {
+        let client = curious(&served, "/mcp", revision).await;
+        let file = |name: &str| served.space.root().join(format!("{name}{round}"));
+        let first = begun(&client, 1, "talker_rest", json!({ "until": file("first") })).await;
+        let second = begun(&client, 2, "talker_rest", json!({ "until": file("second") })).await;
+        let said = client.call("talker_say", json!({ "word": "once" })).await;
+        assert_eq!(said.text(), "said");
+        let mut all = vec![words(&said).into_iter().map(str::to_owned).collect::<Vec<_>>()];
+        for (call, name) in [(first, "first"), (second, "second")] {
+            std::fs::write(file(name), "").unwrap();
+            all.push(heard(call.await.unwrap()).await);
+        }
+        if client.is_stateless() {
+            // Each of its requests may be that of another client of the context.
+            assert_eq!(all, [["once"], ["once"], ["once"]]);
+        } else {
+            assert_eq!(all.concat(), ["once"], "{revision}: on one stream only");
+        }
     }
     served.end().await;
 }

@@ -34,7 +34,7 @@ pub(crate) async fn talker(agents: &[&str]) -> Served {
 }
 
 /// A client of an endpoint that wants the whole log.
-async fn curious(served: &Served, path: &str, revision: &str) -> Client {
+pub(crate) async fn curious(served: &Served, path: &str, revision: &str) -> Client {
     let client = Client::of(served, path, revision, json!({})).await;
     if client.is_stateless() {
         return client.saying("io.modelcontextprotocol/logLevel", json!("debug"));
@@ -43,7 +43,7 @@ async fn curious(served: &Served, path: &str, revision: &str) -> Client {
     client
 }
 
-fn words(told: &Told) -> Vec<&str> {
+pub(crate) fn words(told: &Told) -> Vec<&str> {
     told.of(MESSAGE).into_iter().map(|it| it["data"].as_str().unwrap()).collect()
 }
 
@@ -61,7 +61,7 @@ async fn resting(client: &Client, file: &Path) -> tokio::task::JoinHandle<reqwes
 }
 
 /// The words that a call heard before its answer.
-async fn heard(response: reqwest::Response) -> Vec<String> {
+pub(crate) async fn heard(response: reqwest::Response) -> Vec<String> {
     let text = response.text().await.unwrap();
     assert!(text.contains("rested"), "{text}");
     let lines = text.lines().map(|line| line.trim_start_matches("data:"));

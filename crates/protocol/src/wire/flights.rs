@@ -333,15 +333,11 @@ impl Flights {
         calls.into_iter().map(|(_, ticket)| ticket).collect()
     }
 
-    /// The calls under way, one for each caller.
+    /// Of the calls under way one for each client, its last one.
     fn callers(&self) -> Vec<Arc<Ticket>> {
         let mut callers: Vec<Arc<Ticket>> = Vec::new();
         for ticket in self.calls() {
-            let is_known = |other: &Arc<Ticket>| match (other.back(), ticket.back()) {
-                (Some(other), Some(back)) => Arc::ptr_eq(other, back),
-                _ => false,
-            };
-            if !callers.iter().any(is_known) {
+            if !callers.iter().any(|other| ticket.is_of_client_of(other)) {
                 callers.push(ticket);
             }
         }
@@ -435,6 +431,41 @@ mod tests {
         let departed = [(); 2].map(|()| flights.depart(&Ticket::new(Some(Arc::clone(&back)))).unwrap());
         assert_ne!(departed[0].0, departed[1].0);
         assert_eq!(flights.callers().len(), 1);
+    }
+
+    /// A client of an agent.
+    #[derive(Debug)]
+    struct Client(Scope, &'static str);
+
+    impl BackChannel for Client {
+        fn notify(&self, _event: dormouse_types::CallEvent) {}
+
+        fn scope(&self) -> Option<&Scope> {
+            Some(&self.0)
+        }
+
+        fn client(&self) -> Option<&str> {
+            Some(self.1)
+        }
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_context_and_its_name() {
+        let flights = Flights::default();
+        let ticket = |agent: &str, name| {
+            Ticket::new(Some(Arc::new(Client(Scope::Agent(agent.parse().unwrap()), name))))
+        };
+        let mut kept = Vec::new();
+        for (agent, name, concerned) in [("ada", "one", 1), ("ada", "one", 1), ("ada", "two", 2)] {
+            kept.push(flights.depart(&ticket(agent, name)).unwrap());
+            assert_eq!(flights.concerned().len(), concerned, "{agent} {name}");
+        }
+        assert!(!are_of_one_client(flights.calls().iter()));
+        kept.push(flights.depart(&ticket("bob", "one")).unwrap());
+        assert_eq!((flights.callers().len(), flights.concerned().len()), (3, 0));
+        assert!(are_of_one_client([ticket("ada", "one"), ticket("ada", "one")].iter()));
+        assert!(!are_of_one_client([ticket("ada", "one"), ticket("bob", "one")].iter()));
+        assert!(!are_of_one_client([of("ada"), of("ada")].iter()), "they may be two");
     }
 
     fn of(agent: &str) -> Arc<Ticket> {
