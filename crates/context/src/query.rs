@@ -316,7 +316,7 @@ impl BackChannel for Back {
             CallEvent::Waking { step } => {
                 self.listener.notify(QueryEvent::Waking { server: self.key.server.clone(), step });
             }
-            CallEvent::Progress { progress, total, message } => {
+            CallEvent::Progress { progress, total, message, rest: _ } => {
                 let key = self.key.clone();
                 self.listener.notify(QueryEvent::Progress { key, progress, total, message });
             }

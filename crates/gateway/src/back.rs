@@ -9,11 +9,11 @@ use serde_json::{Map, Number, Value, json};
 use crate::caller::{Caller, Life, Outlet};
 use crate::message::{Fault, MISSING_CAPABILITY, Request, notification};
 use crate::parked::Questions;
-use crate::tasks;
+use crate::tasks::{self, shape};
 
 /// How far a wake moves the progress: less than what any tool would count, since what it counts must
 /// still be more.
-const STEP: f64 = 1e-6;
+const SMALL: f64 = 1e-6;
 
 /// Whether a text is one of MCP's log levels.
 pub(crate) fn is_level(level: &str) -> bool {
@@ -48,6 +48,16 @@ struct Way {
     token: Option<Value>,
     /// The progress last told.
     told: Option<f64>,
+}
+
+/// A step of the progress.
+struct Step {
+    progress: f64,
+    total: Option<f64>,
+    message: Option<String>,
+    rest: Map<String, Value>,
+    /// It is the hub's own, of a wake.
+    waking: bool,
 }
 
 impl Back {
@@ -102,14 +112,46 @@ impl Back {
         self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn progress(&self, progress: f64, total: Option<f64>, message: Option<String>, waking: bool) {
+    /// Tells the client what a server says for this request; of a task, by our name for it.
+    pub(crate) fn tell(&self, event: CallEvent, task: Option<&str>) {
+        match event {
+            CallEvent::Progress { progress, total, message, mut rest } => {
+                // It names its request, which is that about the task.
+                shape::rename(&mut rest, task);
+                self.progress(Step { progress, total, message, rest, waking: false });
+            }
+            CallEvent::Waking { step } => {
+                let message = Some(step);
+                self.progress(Step { progress: 0.0, total: None, message, rest: Map::new(), waking: true });
+            }
+            CallEvent::Log { level, logger, data, mut rest } => {
+                if self.wants(&level) {
+                    // It may be of another task than the one that the request is about.
+                    shape::rename(&mut rest, None);
+                    let mut params = Map::new();
+                    params.insert("level".to_owned(), Value::String(level));
+                    params.extend(logger.map(|logger| ("logger".to_owned(), Value::String(logger))));
+                    params.insert("data".to_owned(), data);
+                    params.extend(rest);
+                    self.way().outlet.send(notification("notifications/message", Value::Object(params)));
+                }
+            }
+            CallEvent::Other { method, mut params } => {
+                shape::relate(&mut params, None);
+                self.way().outlet.send(notification(&method, params));
+            }
+        }
+    }
+
+    fn progress(&self, step: Step) {
+        let Step { progress, total, message, rest, waking } = step;
         let mut way = self.way();
         let Some(token) = way.token.clone() else { return };
         let progress = match way.told {
-            None if waking => STEP,
-            Some(told) if waking => told + STEP,
+            None if waking => SMALL,
+            Some(told) if waking => told + SMALL,
             // A wake has been told of, and each value must be greater than the one before.
-            Some(told) if progress <= told && told < 1.0 => told + STEP,
+            Some(told) if progress <= told && told < 1.0 => told + SMALL,
             _ => progress,
         };
         way.told = Some(progress);
@@ -122,6 +164,7 @@ impl Back {
         if let Some(message) = message {
             params.insert("message".to_owned(), Value::String(message));
         }
+        params.extend(rest);
         way.outlet.send(notification("notifications/progress", Value::Object(params)));
     }
 
@@ -175,24 +218,7 @@ fn number(value: f64) -> Value {
 #[async_trait]
 impl BackChannel for Back {
     fn notify(&self, event: CallEvent) {
-        match event {
-            CallEvent::Progress { progress, total, message } => {
-                self.progress(progress, total, message, false);
-            }
-            CallEvent::Waking { step } => self.progress(0.0, None, Some(step), true),
-            CallEvent::Log { level, logger, data } => {
-                if self.wants(&level) {
-                    let mut params = json!({ "level": level, "data": data });
-                    if let Some(logger) = logger {
-                        params["logger"] = Value::String(logger);
-                    }
-                    self.way().outlet.send(notification("notifications/message", params));
-                }
-            }
-            CallEvent::Other { method, params } => {
-                self.way().outlet.send(notification(&method, params));
-            }
-        }
+        self.tell(event, None);
     }
 
     async fn ask(&self, request: PeerRequest) -> PeerAnswer {

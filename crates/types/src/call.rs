@@ -104,6 +104,8 @@ pub enum CallEvent {
         total: Option<f64>,
         /// What it is doing.
         message: Option<String>,
+        /// All else that it says, such as `_meta`; as a rule nothing.
+        rest: Map<String, Value>,
     },
     /// A line of its log.
     Log {
@@ -113,6 +115,8 @@ pub enum CallEvent {
         logger: Option<String>,
         /// What it logged.
         data: Value,
+        /// All else that it says, such as `_meta`; as a rule nothing.
+        rest: Map<String, Value>,
     },
     /// What the hub does for the call before the server can: preparing, waking.
     Waking {

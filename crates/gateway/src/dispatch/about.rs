@@ -25,7 +25,7 @@ impl About {
 #[async_trait]
 impl BackChannel for About {
     fn notify(&self, event: CallEvent) {
-        self.back.notify(event);
+        self.back.tell(event, self.name.as_deref());
     }
 
     async fn ask(&self, mut request: PeerRequest) -> PeerAnswer {

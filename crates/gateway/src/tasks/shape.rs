@@ -101,11 +101,21 @@ pub(crate) fn relate(message: &mut Value, task: Option<&str>) {
                 meta.insert(RELATED.to_owned(), json!({ "taskId": task }));
             }
         }
+        None => rename(members, None),
+    }
+}
+
+/// Says in our words to which task a message belongs, if it says it; `None`: says it no more.
+pub(crate) fn rename(members: &mut Map<String, Value>, task: Option<&str>) {
+    let Some(Value::Object(meta)) = members.get_mut("_meta") else { return };
+    match task {
+        Some(task) => {
+            if let Some(related) = meta.get_mut(RELATED) {
+                *related = json!({ "taskId": task });
+            }
+        }
         None => {
-            if let Some(Value::Object(meta)) = members.get_mut("_meta")
-                && meta.shift_remove(RELATED).is_some()
-                && meta.is_empty()
-            {
+            if meta.shift_remove(RELATED).is_some() && meta.is_empty() {
                 members.shift_remove("_meta");
             }
         }
@@ -150,5 +160,15 @@ mod tests {
         assert_eq!(message["_meta"][RELATED], json!({ "taskId": "a" }));
         relate(&mut message, None);
         assert_eq!(message, json!({ "content": [] }));
+
+        let mut said = json!({ "level": "info", "_meta": { "x": 1 } });
+        let members = said.as_object_mut().unwrap();
+        rename(members, Some("ours"));
+        assert_eq!(members["_meta"], json!({ "x": 1 }), "what says nothing says nothing");
+        members["_meta"][RELATED] = json!({ "taskId": "its" });
+        rename(members, Some("ours"));
+        assert_eq!(members["_meta"], json!({ "x": 1, RELATED: { "taskId": "ours" } }));
+        rename(members, None);
+        assert_eq!(members["_meta"], json!({ "x": 1 }));
     }
 }

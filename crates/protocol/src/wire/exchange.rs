@@ -180,7 +180,7 @@ impl Wire {
                 let token = params.get("progressToken").cloned().and_then(request_id)?;
                 let NumberOrString::Number(token) = token else { return None };
                 let ticket = self.flights.by_token(token)?;
-                ticket.back()?.notify(progress(&params)?);
+                ticket.back()?.notify(progress(params)?);
                 None
             }
             "notifications/tools/list_changed"
@@ -235,16 +235,16 @@ impl Wire {
             Stream::Answering(ticket) if ticket.is_call() => vec![Arc::clone(ticket)],
             Stream::Answering(_) => Vec::new(),
         };
-        let mut backs = callers.iter().filter_map(|ticket| ticket.back()).peekable();
-        if backs.peek().is_none() {
-            return self.note(method, params);
+        let backs: Vec<_> = callers.iter().filter_map(|ticket| ticket.back()).collect();
+        let Some((last, others)) = backs.split_last() else { return self.note(method, params) };
+        let event = match method {
+            "notifications/message" => log(params),
+            _ => CallEvent::Other { method: method.to_owned(), params },
+        };
+        for back in others {
+            back.notify(event.clone());
         }
-        for back in backs {
-            back.notify(match method {
-                "notifications/message" => log(&params),
-                _ => CallEvent::Other { method: method.to_owned(), params: params.clone() },
-            });
-        }
+        last.notify(event);
     }
 
     /// Tells whoever listens to the server.
@@ -340,19 +340,36 @@ pub(crate) fn refused(error: Value) -> CallError {
     }
 }
 
-fn progress(params: &Value) -> Option<CallEvent> {
+fn progress(params: Value) -> Option<CallEvent> {
+    let Value::Object(mut rest) = params else { return None };
+    // That is between the hub and the server.
+    rest.shift_remove("progressToken");
     Some(CallEvent::Progress {
-        progress: params.get("progress")?.as_f64()?,
-        total: params.get("total").and_then(Value::as_f64),
-        message: params.get("message").and_then(Value::as_str).map(str::to_owned),
+        progress: rest.shift_remove("progress")?.as_f64()?,
+        total: rest.shift_remove("total").and_then(|total| total.as_f64()),
+        message: text(&mut rest, "message"),
+        rest,
     })
 }
 
-fn log(params: &Value) -> CallEvent {
+fn log(params: Value) -> CallEvent {
+    let mut rest = match params {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
     CallEvent::Log {
-        level: params.get("level").and_then(Value::as_str).unwrap_or("info").to_owned(),
-        logger: params.get("logger").and_then(Value::as_str).map(str::to_owned),
-        data: params.get("data").cloned().unwrap_or(Value::Null),
+        level: text(&mut rest, "level").unwrap_or_else(|| "info".to_owned()),
+        logger: text(&mut rest, "logger"),
+        data: rest.shift_remove("data").unwrap_or(Value::Null),
+        rest,
+    }
+}
+
+/// Takes a member out; only a text is one.
+fn text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
+    match members.shift_remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
     }
 }
 

@@ -90,7 +90,12 @@ async fn progress_and_log_reach_the_caller_in_order() {
         })
         .collect();
     assert_eq!(steps, (1..=50).map(f64::from).collect::<Vec<_>>());
-    let log = CallEvent::Log { level: "info".to_owned(), logger: None, data: json!("working") };
+    let log = CallEvent::Log {
+        level: "info".to_owned(),
+        logger: None,
+        data: json!("working"),
+        rest: arguments(json!({})),
+    };
     assert_eq!(events.last(), Some(&log));
     keeper.shutdown().await;
 }

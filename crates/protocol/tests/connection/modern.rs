@@ -129,8 +129,13 @@ async fn what_is_told_in_a_call_reaches_its_caller_in_order() {
     let back: Arc<dyn BackChannel> = listener.clone();
     connection.call(&tool("progress"), &arguments(json!({})), LONG, &back).await.unwrap();
     let expected = [
-        CallEvent::Progress { progress: 1.0, total: Some(2.0), message: None },
-        CallEvent::Log { level: "info".to_owned(), logger: Some("here".to_owned()), data: json!(1) },
+        CallEvent::Progress { progress: 1.0, total: Some(2.0), message: None, rest: arguments(json!({})) },
+        CallEvent::Log {
+            level: "info".to_owned(),
+            logger: Some("here".to_owned()),
+            data: json!(1),
+            rest: arguments(json!({})),
+        },
         CallEvent::Other { method: "notifications/odd".to_owned(), params: json!({ "x": [1] }) },
     ];
     assert_eq!(*listener.events.lock().unwrap(), expected);

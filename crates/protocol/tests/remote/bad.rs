@@ -68,9 +68,9 @@ async fn what_comes_before_the_answer_reaches_its_caller() {
     let server = Scripted::calls(|asked| {
         let token = &asked.body["params"]["_meta"]["progressToken"];
         let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress",
-            "params": { "progressToken": token, "progress": 0.5 } });
+            "params": { "progressToken": token, "progress": 0.5, "_meta": { "p": [1] }, "more": null } });
         let log = json!({ "jsonrpc": "2.0", "method": "notifications/message",
-            "params": { "level": "warning", "data": { "odd": 1 } } });
+            "params": { "level": "warning", "data": { "odd": 1 }, "_meta": { "l": [1] } } });
         events(&[&progress.to_string(), &log.to_string(), &asked.message(&json!({ "content": [] }))])
     });
     let connection = open(&server.endpoint()).await;
@@ -78,8 +78,18 @@ async fn what_comes_before_the_answer_reaches_its_caller() {
     let back: Arc<dyn BackChannel> = listener.clone();
     connection.call(&tool("act"), &arguments(json!({})), LONG, &back).await.unwrap();
     let expected = [
-        CallEvent::Progress { progress: 0.5, total: None, message: None },
-        CallEvent::Log { level: "warning".to_owned(), logger: None, data: json!({ "odd": 1 }) },
+        CallEvent::Progress {
+            progress: 0.5,
+            total: None,
+            message: None,
+            rest: arguments(json!({ "_meta": { "p": [1] }, "more": null })),
+        },
+        CallEvent::Log {
+            level: "warning".to_owned(),
+            logger: None,
+            data: json!({ "odd": 1 }),
+            rest: arguments(json!({ "_meta": { "l": [1] } })),
+        },
     ];
     assert_eq!(*listener.events.lock().unwrap(), expected);
 }
