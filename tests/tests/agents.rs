@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
-use dormouse::Scope;
+use std::time::Duration;
+
+use dormouse::{Scope, ServerState};
 use dormouse_testing::Fixture;
-use dormouse_tests::Served;
+use dormouse_tests::{Served, refused};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -176,5 +178,72 @@ async fn servers_are_added_in_many_forms_and_each_entry_counts_by_itself() {
     let (status, problem) = served.send(Method::PATCH, "/servers/one", json!({ "command": 7 })).await;
     assert_eq!((status, &problem["code"]), (422, &json!("invalid_entry")), "{problem:#}");
     assert_eq!(served.see("/servers/one/entry").await, entry);
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_server_is_removed_by_its_name_and_by_a_reset() {
+    let served = Served::start().await;
+    let file = served.space.root().join("mcp.json");
+    let entries = || -> Vec<String> {
+        let read: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        read["mcpServers"].as_object().unwrap().keys().cloned().collect()
+    };
+    let mut written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let both = json!({ "url": "http://127.0.0.1:1/mcp", "command": "x" });
+    let of_ada = |name: &str| json!({ "command": 7, "dormouse": { "agent": "ada", "name": name } });
+    let servers = written["mcpServers"].as_object_mut().unwrap();
+    servers.insert("both".to_owned(), both.clone());
+    servers.insert("again".to_owned(), both);
+    servers.insert("minebyada".to_owned(), of_ada("mine"));
+    servers.insert("oldbyada".to_owned(), of_ada("old"));
+    servers.insert("nobodys".to_owned(), json!({ "command": "x", "dormouse": { "agent": 7 } }));
+    servers.insert("stray".to_owned(), json!({ "command": "x", "dormouse": { "agent": 7 } }));
+    served.space.write("mcp.json", written.to_string());
+    served.hub.store().orchestrator().rescan().await;
+    assert_eq!(served.names("/servers", "name").await, ["fix"]);
+
+    // An agent removes its own only, by its local name; the store by the name that it would show.
+    refused(served.delete("/agents/ada/servers/both").await, 404, "unknown_server", None);
+    refused(served.delete("/agents/bob/servers/mine").await, 404, "unknown_server", None);
+    for path in ["/servers/both", "/agents/ada/servers/mine", "/servers/oldbyada", "/servers/stray"] {
+        let (status, answer) = served.delete(path).await;
+        assert_eq!(status, 200, "{path}: {answer:#}");
+        refused(served.delete(path).await, 404, "unknown_server", None);
+    }
+    assert_eq!(entries(), ["fix", "again", "nobodys"]);
+
+    let (status, gone) = served.post("/config/reset", json!({})).await;
+    assert_eq!((status, gone["removed"].as_array().unwrap().len()), (200, 2), "{gone:#}");
+    assert_eq!(entries(), ["nobodys"]);
+    let (status, gone) = served.post("/config/reset", json!({ "agents": true })).await;
+    assert_eq!((status, entries()), (200, Vec::new()), "{gone:#}");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_after_a_reset_has_nothing_of_the_one_before() {
+    let served = Served::start().await;
+    let (status, _) = served.send(Method::PUT, "/servers/fix/agents/ada", json!({})).await;
+    assert_eq!(status, 200);
+    let (status, _) = served.send(Method::PUT, "/tools/fix_echo/settings", json!({ "disabled": true })).await;
+    assert_eq!(status, 200);
+    let (status, answer) = served.post("/servers/fix/disconnect", json!({ "reason": "for repair" })).await;
+    assert_eq!(status, 200, "{answer:#}");
+    let store = served.hub.store();
+    let stopped = [ServerState::Disconnected];
+    store.wait(&"fix".parse().unwrap(), &stopped, Duration::from_secs(30)).await.unwrap();
+
+    let (status, gone) = served.post("/config/reset", json!({})).await;
+    assert_eq!((status, &gone["removed"][0]["server_name"]), (200, &json!("fix")), "{gone:#}");
+    let mut entry = Fixture::new().entry();
+    entry["name"] = json!("fix");
+    let (status, added) = served.post("/servers", entry).await;
+    assert_eq!(status, 201, "{added:#}");
+    served.knows(&Scope::Store, "fix", "echo").await;
+    let fix = served.see("/servers/fix").await;
+    assert_ne!(fix["status"], "disconnected", "{fix:#}");
+    assert!(!fix.to_string().contains("for repair"), "{fix:#}");
+    assert_eq!(served.names(&format!("{ADA}/servers"), "name").await, [""; 0], "nobody shared this one");
     served.end().await;
 }
