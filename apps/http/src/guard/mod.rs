@@ -8,7 +8,9 @@
 //!
 //! * Every route lies behind [`door`]; only `/health`, and what says that a token is needed, need
 //!   none.
-//! * An agent's token opens that agent's routes only, and never what starts new programs.
+//! * An agent's token opens that agent's routes only. With it come servers from scripts that lie in
+//!   the drop folders, where only the operator puts them; commands and URLs, which could be
+//!   anything, come with a token for the store.
 //! * The local socket is as safe as its file's mode, and asks for nothing more.
 //! * A stream ends with what let its client in: a token that is revoked, or a hub without tokens.
 
