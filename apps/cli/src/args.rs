@@ -6,6 +6,7 @@ mod mcp;
 mod offers;
 mod sign_in;
 mod supervision;
+mod tools;
 mod transfer;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use offers::{
     Agents, AgentsVerb, Config, ConfigVerb, Forgotten, Prompts, PromptsVerb, Resources, ResourcesVerb, Whence,
 };
 pub(crate) use sign_in::Login;
+pub(crate) use tools::ListTools;
 pub(crate) use transfer::{ExportServers, ImportServers, Storage, StorageVerb, Whose};
 
 pub(crate) use supervision::{Alerts, AlertsVerb, Events, OneAgent, Stats, SupervisedVerb};
@@ -284,7 +286,7 @@ pub(crate) struct Tools {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolsVerb {
     /// List every tool, asleep or not
-    List,
+    List(ListTools),
     /// Find tools by what they do, best first
     Search {
         /// What is wanted, in plain words

@@ -74,18 +74,28 @@ impl App {
         {
             return Ok(list.clone());
         }
-        let mut tools: Vec<ToolRef> = catalog.tools(context.scope()).collect();
-        tools.sort_by(|a, b| {
-            (a.tool().name.as_str(), a.server_name()).cmp(&(b.tool().name.as_str(), b.server_name()))
-        });
-        let list = Bytes::from(match format {
-            Some(format) => serde_json::to_vec(&formed(format, context.scope(), &tools))?,
-            None => serde_json::to_vec(&tools.iter().map(ToolItem::from).collect::<Vec<_>>())?,
-        });
+        let tools: Vec<ToolRef> = catalog.tools(context.scope()).collect();
         // Anybody can name agents that do not exist; they must not fill the memory.
-        if !tools.is_empty() {
+        let is_kept = !tools.is_empty();
+        let list = written(context.scope(), tools, format)?;
+        if is_kept {
             lists().insert(place, (catalog.version(), list.clone()));
         }
         Ok(list)
     }
+}
+
+/// Tools as JSON, by name.
+pub(crate) fn written(
+    scope: &Scope,
+    mut tools: Vec<ToolRef>,
+    format: Option<Format>,
+) -> Result<Bytes, serde_json::Error> {
+    tools.sort_by(|a, b| {
+        (a.tool().name.as_str(), a.server_name()).cmp(&(b.tool().name.as_str(), b.server_name()))
+    });
+    Ok(Bytes::from(match format {
+        Some(format) => serde_json::to_vec(&formed(format, scope, &tools))?,
+        None => serde_json::to_vec(&tools.iter().map(ToolItem::from).collect::<Vec<_>>())?,
+    }))
 }

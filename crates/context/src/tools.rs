@@ -23,11 +23,24 @@ impl Context {
         self.registry().snapshot().all_tools(self.scope()).collect()
     }
 
-    /// One tool, disabled or not.
+    /// One tool: the one that a call by this name calls, else one that is disabled here.
     ///
     /// # Errors
     /// [`NoSuchTool`] with near misses.
     pub fn tool(&self, name: &str, server: Option<&str>) -> Result<ToolRef, NoSuchTool> {
+        let catalog = self.registry().snapshot();
+        match catalog.find_tool(self.scope(), name, server) {
+            Err(NoSuchTool::Unknown { .. }) => catalog.find_any_tool(self.scope(), name, server),
+            found => found,
+        }
+    }
+
+    /// The tool that [`set_tool`](Self::set_tool) would be about, with its settings. A name that
+    /// an enabled tool and a disabled one have is not clear here.
+    ///
+    /// # Errors
+    /// [`NoSuchTool`] with the candidates, or with near misses.
+    pub fn tool_settings(&self, name: &str, server: Option<&str>) -> Result<ToolRef, NoSuchTool> {
         self.registry().snapshot().find_any_tool(self.scope(), name, server)
     }
 
@@ -42,9 +55,9 @@ impl Context {
         server: Option<&str>,
         settings: ToolSettings,
     ) -> Result<ToolRef, ToolSettingError> {
-        let key = self.tool(name, server)?.key();
+        let key = self.tool_settings(name, server)?.key();
         self.orchestrator().set_tool(self.scope().clone(), key.clone(), settings).await?;
         let bare = key.tool.as_str();
-        Ok(self.tool(bare, Some(&self.shown(&key.server)))?)
+        Ok(self.tool_settings(bare, Some(&self.shown(&key.server)))?)
     }
 }

@@ -151,6 +151,7 @@ fn check_lists(world: &World, model: &Model, view: &View, calls: &[(View, Key, S
         .iter()
         .map(|it| (shown(&it.server), it.name.clone(), it.full().to_owned()))
         .collect();
+    let all: BTreeSet<_> = model.all_tools(view).into_iter().map(|it| listed(&it, view)).collect();
     let full: BTreeSet<String> = tools.iter().map(|(_, _, full)| full.clone()).collect();
     let resources: BTreeSet<_> = seen
         .iter()
@@ -194,6 +195,7 @@ fn check_lists(world: &World, model: &Model, view: &View, calls: &[(View, Key, S
         let what = format!("{way:?} {view:?}");
         assert_eq!(user.servers(), servers, "{what}");
         assert_eq!(user.tools(), tools, "{what}");
+        assert_eq!((user.all_tools(), user.counted_tools()), (all.clone(), all.clone()), "{what}");
         assert_eq!(user.found("tells who answers"), full, "{what}");
         assert_eq!(user.resources(), resources, "{what}");
         assert_eq!(user.prompts(), prompts, "{what}");
@@ -231,6 +233,11 @@ fn check_lists(world: &World, model: &Model, view: &View, calls: &[(View, Key, S
     }
 }
 
+/// A tool as a list shows it, and whether it is disabled.
+fn listed(tool: &model::Tool, view: &View) -> (String, String, String, bool) {
+    (tool.server.shown(view), tool.name.clone(), tool.full().to_owned(), tool.says.disabled)
+}
+
 fn question(view: &View) -> String {
     match view {
         None => "good morning store".to_owned(),
@@ -255,7 +262,7 @@ fn check_names(world: &World, model: &Model, view: &View, turns: &mut Turns) -> 
         let expected = model.tool(view, name, None);
         let user = turns.next(world, view);
         let what = format!("{name} by {:?} in {view:?}", user.way);
-        let shown = expected.clone().map(|tool| (tool.server.shown(view), tool.name));
+        let shown = model.known(view, name, None).map(|tool| (tool.server.shown(view), tool.name));
         assert_eq!(user.tool(name, None), shown, "{what}");
         call(&expected, turns.next(world, view).call(name, None), what);
     }
@@ -267,8 +274,12 @@ fn check_names(world: &World, model: &Model, view: &View, turns: &mut Turns) -> 
         assert_eq!(user.server(&name), shown, "{what}");
         assert_eq!(turns.next(world, view).waited(&name), expected.clone().map(|_| name.clone()), "{what}");
         let tool = model.tool(view, "who", Some(&name));
-        let shown = tool.clone().map(|tool| (tool.server.shown(view), tool.name));
+        let known = model.known(view, "who", Some(&name));
+        let shown = known.map(|tool| (tool.server.shown(view), tool.name));
         assert_eq!(turns.next(world, view).tool("who", Some(&name)), shown, "{what}");
+        let of = |key: Key| model.tools(view).into_iter().filter(move |tool| tool.server == key);
+        let of = |key| of(key).map(|tool| listed(&tool, view)).collect::<BTreeSet<_>>();
+        assert_eq!(turns.next(world, view).tools_of(&name), expected.clone().map(of), "{what}");
         call(&tool, turns.next(world, view).call("who", Some(&name)), what.clone());
         let identity = expected.clone().map(|key| key.identity());
         assert_eq!(turns.next(world, view).read("who://card", Some(&name)), identity, "{what}");

@@ -129,7 +129,18 @@ impl Model {
 
     /// The tool that a name means in a view.
     pub(crate) fn tool(&self, view: &View, name: &str, server: Option<&str>) -> Said<Tool> {
-        let all = self.tools(view);
+        self.among(self.tools(view), view, name, server)
+    }
+
+    /// The tool that is shown by a name: also one that is disabled.
+    pub(crate) fn known(&self, view: &View, name: &str, server: Option<&str>) -> Said<Tool> {
+        match self.tool(view, name, server) {
+            Err(No::Unknown) => self.among(self.all_tools(view), view, name, server),
+            found => found,
+        }
+    }
+
+    fn among(&self, all: Vec<Tool>, view: &View, name: &str, server: Option<&str>) -> Said<Tool> {
         let is_chosen = |tool: &&Tool| tool.says.name.as_deref() == Some(name);
         let is_given = |tool: &&Tool| tool.given == name;
         let is_bare = |tool: &&Tool| tool.name == name;

@@ -1,5 +1,7 @@
 //! The four ways of use, each with the same verbs and the same answers.
 
+mod listed;
+
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -491,8 +493,7 @@ impl User<'_> {
             let tool = self.ask(Asked { words, ..see(path, []) })?;
             return Ok((text(&tool, "server_name"), text(&tool, "tool_name")));
         }
-        let context = self.memory();
-        let tool = context.registry().snapshot().find_tool(context.scope(), name, server).map_err(no)?;
+        let tool = self.memory().tool(name, server).map_err(no)?;
         Ok((tool.server_name().to_owned(), tool.tool().name.to_string()))
     }
 

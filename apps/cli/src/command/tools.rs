@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::servers::milliseconds;
 use super::{Run, brief, or_stdin, path, text, tool_settings};
-use crate::args::{Tools, ToolsVerb, View};
+use crate::args::{ListTools, Tools, ToolsVerb, View};
 use crate::client::{HubClient, segment, value};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,10 +15,7 @@ use crate::output::Output;
 
 pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, Failure> {
     run.with_hub(async |hub| match &verb {
-        ToolsVerb::List => {
-            run.settled(hub).await?;
-            run.show(hub.get(&path(&view, "/tools")).await?, listed)
-        }
+        ToolsVerb::List(asked) => list(run, hub, &view, asked).await,
         ToolsVerb::Search { query, limit } => {
             run.settled(hub).await?;
             let query = format!("/tools/search?q={}&limit={limit}", value(&query.join(" ")));
@@ -69,16 +66,46 @@ pub(super) async fn run(run: &Run, Tools { view, verb }: Tools) -> Result<Exit, 
     .await
 }
 
-fn listed(output: &Output, mut tools: Vec<ToolItem<'static>>) -> Result<(), Failure> {
+async fn list(run: &Run, hub: &mut HubClient, view: &View, asked: &ListTools) -> Result<Exit, Failure> {
+    run.settled(hub).await?;
+    let ListTools { all, server, format } = asked;
+    let wanted = [
+        server.as_deref().map(|name| format!("server_name={}", value(name))),
+        format.map(|format| format!("format={format}")),
+        all.then(|| "disabled=true".to_owned()),
+    ];
+    let wanted: Vec<String> = wanted.into_iter().flatten().collect();
+    let said: Value = hub.get(&path(view, &format!("/tools?{}", wanted.join("&")))).await?;
+    if format.is_some() {
+        // It is for a program, whoever looks at it.
+        run.output.value(&said)?;
+        return Ok(Exit::Ok);
+    }
+    run.show(said, |output, tools: Vec<ToolItem<'static>>| {
+        if tools.is_empty() && server.is_none() {
+            output.talk("no tools yet: drop a script into the space's servers/");
+        }
+        listed(output, tools, *all)
+    })
+}
+
+fn listed(output: &Output, mut tools: Vec<ToolItem<'static>>, with_state: bool) -> Result<(), Failure> {
     // A person reads a server's tools together.
     tools.sort_by(|a, b| (&a.server_name, &a.full_name).cmp(&(&b.server_name, &b.full_name)));
-    if tools.is_empty() {
-        output.talk("no tools yet: drop a script into the space's servers/");
-    }
-    let rows = tools
-        .into_iter()
-        .map(|tool| vec![tool.full_name.to_string(), tool.server_name.to_string(), brief(&tool.description)]);
-    output.table(&["tool", "server", "what it does"], rows.collect())
+    let heading = ["tool", "server", "what it does", "state"];
+    let columns = if with_state { 4 } else { 3 };
+    let rows = tools.into_iter().map(|tool| {
+        let mut row =
+            vec![tool.full_name.to_string(), tool.server_name.to_string(), brief(&tool.description)];
+        row.push(state(tool.disabled).to_owned());
+        row.truncate(columns);
+        row
+    });
+    output.table(&heading[..columns], rows.collect())
+}
+
+fn state(disabled: bool) -> &'static str {
+    if disabled { "disabled" } else { "enabled" }
 }
 
 fn found(output: &Output, tools: Vec<FoundTool>) -> Result<(), Failure> {
@@ -98,6 +125,7 @@ fn shown(output: &Output, tool: ToolItem<'static>) -> Result<(), Failure> {
         ("title", tool.title.as_deref().unwrap_or_default().to_owned()),
         ("server", tool.server_name.to_string()),
         ("tool", tool.tool_name.to_string()),
+        ("state", state(tool.disabled).to_owned()),
         ("does", tool.description.to_string()),
         ("takes", pretty(&tool.schema)),
         ("gives", tool.output_schema.as_deref().map(pretty).unwrap_or_default()),
@@ -127,9 +155,11 @@ fn counted(output: &Output, tools: Vec<Value>) -> Result<(), Failure> {
         let of = |member| text(tool, member).to_owned();
         let mean = milliseconds_of(&tool["mean_ms"]);
         let (calls, errors) = (tool["calls"].to_string(), tool["errors"].to_string());
-        vec![of("full_name"), of("server_name"), calls, errors, mean, of("last")]
+        let state = state(tool["disabled"] == true).to_owned();
+        vec![of("full_name"), of("server_name"), calls, errors, mean, of("last"), state]
     };
-    output.table(&["tool", "server", "calls", "not ok", "mean", "last"], tools.iter().map(row).collect())
+    let heading = ["tool", "server", "calls", "not ok", "mean", "last", "state"];
+    output.table(&heading, tools.iter().map(row).collect())
 }
 
 fn milliseconds_of(value: &Value) -> String {

@@ -57,6 +57,10 @@ async fn a_tool_shows_in_each_view_as_that_view_says() {
     assert_eq!(said, "say\tfix\tenabled\tSays it again.\n");
     assert!(cli.ok(&["tools", "disable", "say", "--agent", "ann"]).await.contains("\tdisabled\t"));
     assert!(!tools(&cli, &ann).await.contains(&"say".to_owned()));
+    let all = cli.ok(&["tools", "list", "--all", "--agent", "ann"]).await;
+    assert!(all.contains("say\tfix\tSays it again.\tdisabled\n"), "{all}");
+    assert!(cli.ok(&["tools", "show", "say", "--agent", "ann"]).await.contains("state\tdisabled\n"));
+    assert!(cli.ok(&["tools", "stats", "--agent", "ann"]).await.contains("\tdisabled\n"));
     assert_eq!(cli.run(&["tools", "call", "say", "text=x", "--agent", "ann"]).await.code, Some(3));
     assert!(tools(&cli, &[]).await.contains(&"fix_echo".to_owned()));
 

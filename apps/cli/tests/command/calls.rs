@@ -26,6 +26,22 @@ async fn lists_are_lines_with_tabs_off_a_terminal() {
 }
 
 #[tokio::test]
+async fn tools_of_one_server_are_printed_in_the_form_of_a_library() {
+    let cli = Cli::with_server();
+    cli.add("other", Fixture::new());
+    let listed = cli.ok(&["tools", "list", "--server", "other"]).await;
+    assert!(!listed.is_empty() && listed.lines().all(|line| line.starts_with("other_")), "{listed}");
+    let formed = cli.ok(&["tools", "list", "--server", "other", "--format", "langchain"]).await;
+    let formed: Value = serde_json::from_str(&formed).unwrap();
+    let formed = formed.as_array().unwrap();
+    assert_eq!(formed.len(), listed.lines().count());
+    assert!(formed.iter().all(|tool| tool["args_schema"].is_object()), "{formed:?}");
+    assert_eq!(cli.run(&["tools", "list", "--server", "othr"]).await.code, Some(3));
+    assert_eq!(cli.run(&["tools", "list", "--format", "xml"]).await.code, Some(2));
+    cli.nothing_left().await;
+}
+
+#[tokio::test]
 async fn json_is_what_the_hub_said() {
     let cli = Cli::with_server();
     // The first contact is behind us then: the call finds its server asleep.

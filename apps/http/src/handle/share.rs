@@ -178,7 +178,7 @@ pub(crate) async fn tool_settings(
     ApiPath(path): ApiPath<ToolPath>,
     ApiQuery(of): ApiQuery<OfServer>,
 ) -> Result<Json<ToolSettings>, Problem> {
-    let tool = context.tool(&path.name, of.server_name.as_deref())?;
+    let tool = context.tool_settings(&path.name, of.server_name.as_deref())?;
     Ok(Json(tool.settings().clone()))
 }
 

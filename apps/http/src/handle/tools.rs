@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{listed, unwritten};
-use crate::app::App;
+use crate::app::{App, written};
 use serde_json::Value;
 
 use crate::domain::{CallRequest, Format, Outcome, SilentCaller, UnreadableCalls, read_calls};
@@ -46,20 +46,55 @@ impl InForm {
     }
 }
 
-/// Lists every tool of the context by name, asleep or not, in our form or in a library's.
+/// Which tools are listed, and in whose form.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListAsked {
+    /// A library's form: `openai`, `openai_responses`, `anthropic`, `gemini`, `ollama` or
+    /// `langchain`.
+    #[param(example = "openai")]
+    format: Option<String>,
+    /// The tools of this server only.
+    server_name: Option<String>,
+    /// Whether those that are disabled in this context are listed too; in our own form only.
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// Lists every tool of the context by name, asleep or not, in our form or in a library's; of one
+/// server, and with those that are disabled, where that is asked for.
 ///
 /// The header `Dormouse-Connecting` says how many servers are being contacted for the first
 /// time; their tools are not known yet.
 #[utoipa::path(
-    get, path = "/tools", tag = "tools", params(InForm),
+    get, path = "/tools", tag = "tools", params(ListAsked),
     responses((status = 200, body = Vec<ToolItem<'static>>), (status = "default", body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     Entered { context, .. }: Entered,
-    ApiQuery(form): ApiQuery<InForm>,
+    ApiQuery(ListAsked { format, server_name, disabled }): ApiQuery<ListAsked>,
 ) -> Result<Response, Problem> {
-    let list = app.tool_list(&context, form.format()?).map_err(unwritten)?;
+    let format = InForm { format }.format()?;
+    if disabled && format.is_some() {
+        let detail = "a library's form has the tools that a model may call, and none that are disabled";
+        return Err(Problem::field(Code::InvalidRequest, "disabled", detail));
+    }
+    let list = match (&server_name, disabled) {
+        (None, false) => app.tool_list(&context, format).map_err(unwritten)?,
+        (server, disabled) => {
+            let catalog = context.registry().snapshot();
+            let (scope, mut tools) = (context.scope(), Vec::new());
+            match server {
+                Some(name) => {
+                    tools.extend(catalog.all_tools_of(scope, &catalog.find_server(scope, name)?.key))
+                }
+                None => tools.extend(catalog.all_tools(scope)),
+            }
+            tools.retain(|tool| disabled || !tool.settings().disabled);
+            written(scope, tools, format).map_err(unwritten)?
+        }
+    };
     Ok(listed(&context, ([(header::CONTENT_TYPE, "application/json")], list)))
 }
 
@@ -106,7 +141,7 @@ pub(crate) struct OfServer {
     pub(super) server_name: Option<String>,
 }
 
-/// Shows one tool.
+/// Shows one tool, also one that is `disabled` in this context.
 #[utoipa::path(
     get, path = "/tools/{name}", tag = "tools",
     params(("name" = String, Path, description = "its full name, or its bare name where that is clear"), OfServer),
@@ -117,8 +152,7 @@ pub(crate) async fn show(
     ApiPath(path): ApiPath<ToolPath>,
     ApiQuery(of): ApiQuery<OfServer>,
 ) -> Result<Response, Problem> {
-    let catalog = context.registry().snapshot();
-    let tool = catalog.find_tool(context.scope(), &path.name, of.server_name.as_deref())?;
+    let tool = context.tool(&path.name, of.server_name.as_deref())?;
     Ok(Json(ToolItem::from(&tool)).into_response())
 }
 

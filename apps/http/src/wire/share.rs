@@ -218,6 +218,9 @@ pub struct ToolStatItem {
     pub tool_name: String,
     /// Its full name here.
     pub full_name: String,
+    /// Whether it is left out in this context, and cannot be called.
+    #[serde(default)]
+    pub disabled: bool,
     /// How many calls ended.
     pub calls: u64,
     /// How many of them did not end well.
@@ -234,6 +237,7 @@ impl ToolStatItem {
             server_name: tool.server_name().to_owned(),
             tool_name: tool.tool().name.to_string(),
             full_name: tool.full_name().to_owned(),
+            disabled: tool.settings().disabled,
             calls: stats.calls,
             errors: stats.errors,
             mean_ms: stats.mean().map(super::ms),

@@ -30,6 +30,9 @@ pub struct ToolItem<'a> {
     /// Its name that is unique in this context.
     #[schema(value_type = String)]
     pub full_name: Cow<'a, str>,
+    /// Whether it is left out in this context, and cannot be called.
+    #[serde(default)]
+    pub disabled: bool,
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -53,6 +56,7 @@ impl<'a> From<&'a ToolRef> for ToolItem<'a> {
             description: Cow::Borrowed(tool.description().unwrap_or_default()),
             schema: Cow::Borrowed(&of.input_schema),
             full_name: Cow::Borrowed(tool.full_name()),
+            disabled: tool.settings().disabled,
             title: of.title.as_deref().map(Cow::Borrowed),
             output_schema: of.output_schema.as_ref().map(Cow::Borrowed),
             annotations: of.annotations.as_ref().map(Cow::Borrowed),

@@ -25,6 +25,13 @@ async fn tools_come_in_the_form_that_is_asked_for() {
     let langchain = hub.get("/tools?format=langchain").await.json();
     assert_eq!(langchain[0]["call"], json!({"method": "POST", "path": "/tools/call?format=langchain"}));
 
+    let one = hub.get("/tools?format=langchain&server_name=greet").await.json();
+    assert_eq!(one, langchain);
+    assert_eq!(hub.get("/tools?format=langchain&server_name=gret").await.code(), "unknown_server");
+    // No model may be told of a tool that it cannot call.
+    let disabled = hub.get("/tools?format=langchain&disabled=true").await;
+    assert_eq!((disabled.code(), &disabled.json()["field"]), ("invalid_request".into(), &json!("disabled")));
+
     for request in ["GET /tools?format=xml", "POST /tools/call?format=xml"] {
         let unknown = hub.ask(request, &[("content-type", "application/json")], "[]").await;
         assert_eq!(

@@ -50,6 +50,27 @@ async fn a_search_finds_tools_with_their_scores() {
 }
 
 #[tokio::test]
+async fn a_disabled_tool_is_seen_by_who_asks_for_it() {
+    let hub = hub(&[("greet.py", GREET)]).await;
+    let settings = r#"{"disabled": true}"#;
+    let headers = [("content-type", "application/json")];
+    assert_eq!(hub.ask("PUT /tools/greet/settings", &headers, settings).await.status, StatusCode::OK);
+    let names = async |path: &str| -> Vec<(String, bool)> {
+        let list = hub.get(path).await.json();
+        let of = |tool: &Value| (tool["full_name"].as_str().unwrap().into(), tool["disabled"] == true);
+        list.as_array().unwrap().iter().map(of).collect()
+    };
+    let greet = ("greet_greet".to_owned(), true);
+    assert_eq!(names("/tools").await, []);
+    assert_eq!(names("/tools?server_name=greet").await, []);
+    for path in ["/tools?disabled=true", "/tools?disabled=true&server_name=greet", "/stats/tools"] {
+        assert_eq!(names(path).await, [greet.clone()], "{path}");
+    }
+    assert_eq!(hub.get("/tools/greet").await.json()["disabled"], true);
+    assert_eq!(hub.post("/tools/greet/call", "{}").await.code(), "unknown_tool");
+}
+
+#[tokio::test]
 async fn health_tells_the_seeds_fields_and_more() {
     let hub = hub(&[("greet.py", GREET)]).await;
     let mut health = hub.get("/health").await.json();
