@@ -8,7 +8,6 @@ use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use dormouse_gateway::Gateway;
 use serde_json::{Value, json};
@@ -69,12 +68,15 @@ fn is_endpoint(path: &str) -> bool {
 
 /// Says refusals of the guard and of the router to MCP clients as JSON-RPC errors, and tells those
 /// who need a token where that is explained.
-pub(crate) async fn in_their_words(request: Request, next: Next) -> Response {
+pub(crate) async fn in_their_words<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if !is_endpoint(request.uri().path()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let place = Place::of(&request);
-    let response = next.run(request).await;
+    let response = next(request).await;
     let is_problem = response
         .headers()
         .get(header::CONTENT_TYPE)

@@ -1,12 +1,14 @@
 //! Which path leads where.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, post};
+use tower::Layer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -100,7 +102,7 @@ pub fn router(hub: Hub, settings: HttpSettings, door: Door) -> Router {
     let app = App::new(hub, settings, door);
     let store = Router::from(of_context().merge(of_hub())).route("/retire", post(retire::retire));
     let agent = Router::from(of_context());
-    Router::new()
+    let inside = Router::new()
         .merge(store.route_layer(from_fn_with_state(app.clone(), guard::into_store)))
         .nest(AGENT, agent.route_layer(from_fn_with_state(app.clone(), guard::into_agent)))
         .route(METADATA, get(whole))
@@ -111,11 +113,17 @@ pub fn router(hub: Hub, settings: HttpSettings, door: Door) -> Router {
             Problem::new(Code::MethodNotAllowed, "see /docs for what there is")
         })
         .layer(DefaultBodyLimit::max(app.settings().max_body_bytes))
-        .layer(from_fn_with_state(app.clone(), guard::door))
-        .layer(from_fn(in_their_words))
-        .layer(cors(&app.settings().allowed_origins))
-        .layer(from_fn(plainly))
-        .with_state(app)
+        .with_state(app.clone());
+    // Around the router and not, as `Router::layer` has it, around each of its routes: there every
+    // layer is a box that is cloned with each request, with all that are in it.
+    let cors = cors(&app.settings().allowed_origins);
+    let guarded = cors.layer(from_fn_with_state(app, entrance).layer(inside));
+    Router::new().fallback_service(plainly().layer(guarded))
+}
+
+/// What each request goes through before it is looked at.
+async fn entrance(State(app): State<App>, request: Request, next: Next) -> Response {
+    in_their_words(request, |request| guard::door(app, request, next)).await
 }
 
 /// Lets pages of the named origins read answers; pages of others never can.
@@ -138,8 +146,6 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// Keeps browsers from guessing that an answer is something else than it says.
-async fn plainly(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
-    let mut response = next.run(request).await.into_response();
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+fn plainly() -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
 }

@@ -58,7 +58,7 @@ impl Access {
 }
 
 /// Checks address and token of every request.
-pub(crate) async fn door(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn door(app: App, mut request: Request, next: Next) -> Response {
     match enter(&app, &request) {
         Ok((access, right)) => {
             request.extensions_mut().insert(access);
