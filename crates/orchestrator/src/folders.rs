@@ -1,4 +1,4 @@
-//! The drop folders: what lies in them, and word of every change.
+//! The drop folders: what lies in them, and when they are quiet enough to be read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_scan::{Cache, Scanned};
-use notify::event::{CreateKind, ModifyKind, RemoveKind};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -83,97 +80,9 @@ impl Settling {
     }
 }
 
-/// Counts changes in the drop folders and of `mcp.json`, if that is a file, as long as the returned watcher lives.
-///
-/// # Errors
-/// When the system gives no watch, such as at a limit of inotify.
-pub(crate) fn watch_files(
-    folders: &[PathBuf],
-    mcp_json: Option<&Path>,
-    changes: watch::Sender<u64>,
-) -> Result<RecommendedWatcher, notify::Error> {
-    let file = mcp_json.map(Path::to_owned);
-    let scripts: Vec<PathBuf> = folders.to_vec();
-    let mut watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
-        let told = match event {
-            Ok(event) => {
-                let concerns = |path: &PathBuf| concerns(event.kind, path, &scripts, file.as_deref());
-                let is_read = matches!(event.kind, EventKind::Access(_));
-                !is_read && (event.paths.is_empty() || event.paths.iter().any(concerns))
-            }
-            // Events were lost: look at everything.
-            Err(_) => true,
-        };
-        if told {
-            changes.send_modify(|count| *count += 1);
-        }
-    })?;
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    // The folder, not the file: editors replace a file by renaming another one over it.
-    if let Some(parent) = mcp_json.and_then(Path::parent) {
-        watcher.watch(parent, RecursiveMode::NonRecursive)?;
-    }
-    Ok(watcher)
-}
-
-fn concerns(kind: EventKind, path: &Path, folders: &[PathBuf], mcp_json: Option<&Path>) -> bool {
-    Some(path) == mcp_json
-        || folders
-            .iter()
-            .any(|folder| path == folder || (path.parent() == Some(folder) && is_code(kind, path)))
-}
-
-/// Whether a change in a drop folder may be one of Python's: a script, or a package beside it.
-/// What servers write there for themselves, such as a log or a database, is nobody's concern.
-fn is_code(kind: EventKind, path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.ends_with(".py") {
-        return true;
-    }
-    let may_be_folder = match kind {
-        EventKind::Create(of) => of != CreateKind::File,
-        EventKind::Remove(of) => of != RemoveKind::File,
-        EventKind::Modify(how) => !matches!(how, ModifyKind::Data(_) | ModifyKind::Metadata(_)),
-        EventKind::Access(_) => false,
-        EventKind::Any | EventKind::Other => true,
-    };
-    may_be_folder && name.chars().all(|c| c.is_alphanumeric() || c == '_')
-}
-
 #[cfg(test)]
 mod tests {
-    use notify::event::{DataChange, MetadataKind, RenameMode};
-
     use super::*;
-
-    #[test]
-    fn only_what_python_may_read_concerns_a_drop_folder() {
-        let folder = PathBuf::from("/space/servers");
-        let folders = [folder.clone()];
-        let mcp_json = Path::new("/space/mcp.json");
-        let concerns = |kind, path: &Path| concerns(kind, path, &folders, Some(mcp_json));
-        let created = EventKind::Create(CreateKind::File);
-        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        let touched = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
-        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-        let deleted = EventKind::Remove(RemoveKind::File);
-        for kind in [created, written, touched, renamed, deleted] {
-            assert!(concerns(kind, &folder.join("app.py")), "{kind:?}");
-            assert!(concerns(kind, mcp_json), "{kind:?}");
-            assert!(concerns(kind, &folder), "{kind:?}");
-            for other in ["app.log", "app.log.1", "notes.db", "notes.db-journal", ".app.py.swp"] {
-                assert!(!concerns(kind, &folder.join(other)), "{kind:?} {other}");
-            }
-            assert!(!concerns(kind, Path::new("/space/mcp.json.bak")), "{kind:?}");
-        }
-        let package = folder.join("shapes");
-        assert!(concerns(EventKind::Create(CreateKind::Folder), &package));
-        assert!(concerns(EventKind::Remove(RemoveKind::Folder), &package));
-        assert!(concerns(renamed, &package));
-        assert!(!concerns(written, &package), "a file without an ending");
-    }
 
     #[tokio::test(start_paused = true)]
     async fn what_changes_for_ever_is_read_all_the_same() {

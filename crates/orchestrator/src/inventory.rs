@@ -18,6 +18,7 @@ use crate::configured::Configured;
 use crate::edit::{Edit, EditError, Reset};
 use crate::engine::Learned;
 use crate::error::{OpenError, RegisterError, RemoveError};
+use crate::file_watch::FileWatch;
 use crate::finding::Finding;
 use crate::folders::{Folders, Scripts, Settling};
 use crate::learning::{Unkept, live};
@@ -74,6 +75,8 @@ pub(crate) struct Inventory {
     pub(crate) source: Arc<dyn ConfigSource>,
     pub(crate) roster: Arc<Roster>,
     folders: Option<Folders>,
+    /// Tells of changes in files as long as it lives, where that is wished and the system can.
+    watch: Option<FileWatch>,
     pub(crate) scripts: Scripts,
     pub(crate) registrations: BTreeMap<ServerKey, PathBuf>,
     configured: Configured,
@@ -139,6 +142,7 @@ impl Inventory {
             source,
             roster,
             folders: Some(folders),
+            watch: None,
             scripts: Scripts::new(),
             registrations,
             configured: Configured::default(),
@@ -166,9 +170,10 @@ impl Inventory {
         mut self,
         mut orders: mpsc::Receiver<Order>,
         mut learned: mpsc::UnboundedReceiver<Learned>,
-        mut changes: watch::Receiver<u64>,
+        (watch, mut changes): (Option<FileWatch>, watch::Receiver<u64>),
         ending: CancellationToken,
     ) {
+        self.watch = watch;
         let Heard { mut others, mut source } = std::mem::take(&mut self.heard);
         let mut settling = Settling::default();
         if let Some(replicas) = &self.replicas {
@@ -200,6 +205,7 @@ impl Inventory {
                 Ok(()) = changes.changed() => settling.disturb(),
                 () = settling.settled() => {
                     settling = Settling::default();
+                    self.follow_links().await;
                     self.rescan().await;
                 }
             }
@@ -244,6 +250,19 @@ impl Inventory {
     pub(crate) async fn rescan(&mut self) {
         self.look().await;
         self.reconcile().await;
+    }
+
+    /// Watches where links lead now. Before anything is read: what changes in between is seen twice.
+    async fn follow_links(&mut self) {
+        let Some(mut watch) = self.watch.take() else { return };
+        let followed = tokio::task::spawn_blocking(move || {
+            watch.follow();
+            watch
+        });
+        match followed.await {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => warn!(%error, "changes of files are not seen by themselves any more"),
+        }
     }
 
     /// Reads the drop folders and what is configured.

@@ -22,6 +22,7 @@ mod duty;
 mod edit;
 mod engine;
 mod error;
+mod file_watch;
 mod finding;
 mod folders;
 mod hearsay;

@@ -12,7 +12,6 @@ use dormouse_protocol::{Connection, Environments, Launcher, Noise};
 use dormouse_registry::Registry;
 use dormouse_storage::{ConfigSource, Storage};
 use dormouse_types::{AgentId, BackChannel, Launch, NoBackChannel, Scope, ServerKey, ToolKey, ToolSettings};
-use notify::RecommendedWatcher;
 use opentelemetry::metrics::Meter;
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -24,7 +23,7 @@ use crate::edit::{Edit, EditError, Reset};
 use crate::engine::Engine;
 use crate::error::{LeaseError, OpenError, RegisterError, RemoveError};
 use crate::finding::Finding;
-use crate::folders::watch_files;
+use crate::file_watch::FileWatch;
 use crate::inventory::{Inventory, Order, Say};
 use crate::lease::Lease;
 use crate::measure::Measures;
@@ -74,8 +73,6 @@ struct Shared {
     orders: mpsc::Sender<Order>,
     findings: Arc<Mutex<Vec<Finding>>>,
     contacts: watch::Receiver<Contacts>,
-    /// Watches as long as it lives; ends with the hub.
-    watcher: Mutex<Option<RecommendedWatcher>>,
     settings: Arc<Settings>,
 }
 
@@ -157,9 +154,9 @@ impl Orchestrator {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
         }
-        let watcher = settings.watch.then(|| watch_files(&settings.drop_folders, source.file(), changed));
-        let watcher = match watcher.transpose() {
-            Ok(watcher) => watcher,
+        let watch = settings.watch.then(|| FileWatch::open(&settings.drop_folders, source.file(), changed));
+        let watch = match watch.transpose() {
+            Ok(watch) => watch,
             Err(error) => {
                 warn!(%error, "changes of files will not be seen by themselves");
                 None
@@ -168,8 +165,8 @@ impl Orchestrator {
         let inventory = inventory.await?;
         let (orders, ordered) = mpsc::channel(64);
         unfinished.disarm();
-        engine.tasks.spawn(inventory.run(ordered, learning, changes, engine.ending.clone()));
-        let shared = Shared { roster, orders, findings, contacts, watcher: Mutex::new(watcher), settings };
+        engine.tasks.spawn(inventory.run(ordered, learning, (watch, changes), engine.ending.clone()));
+        let shared = Shared { roster, orders, findings, contacts, settings };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -387,7 +384,6 @@ impl Orchestrator {
     /// process. Returns when none is left.
     pub async fn shutdown(&self, grace: Duration) {
         self.engine().ending.cancel();
-        drop(self.shared.watcher.lock().expect("nothing panics while it holds the watcher").take());
         let leaving = self.shared.roster.end();
         let all_gone = async {
             for instance in &leaving {
