@@ -9,7 +9,6 @@ use dormouse_types::{Arguments, BackChannel, NoBackChannel, Rounds, ServerKey};
 use serde_json::{Map, Value};
 
 use crate::error::{LeaseError, WithoutOutput};
-use crate::lease::Lease;
 use crate::orchestrator::Orchestrator;
 
 /// Why a resource or prompt did not come.
@@ -119,31 +118,10 @@ impl Orchestrator {
         request: &PassRequest,
         back: &Arc<dyn BackChannel>,
     ) -> Result<Passed, AskError> {
-        let passage = self.passage(server)?;
-        let (lease, left) = self.leased(server, request.deadline, back).await?;
-        let mut lease = lease.by(passage);
+        let (mut lease, left) = self.admitted(server, Instant::now(), request.deadline, back).await?;
         let result = lease.pass(&request.method, &request.params, left, request.rounds, back).await;
         let result = result.map_err(|source| wire(server, source))?;
         Ok(Passed { result, woke: lease.woke(), modern: lease.is_modern() })
-    }
-
-    /// A lease, and the time that is left for what it is wanted for.
-    async fn leased(
-        &self,
-        server: &ServerKey,
-        deadline: Option<Duration>,
-        back: &Arc<dyn BackChannel>,
-    ) -> Result<(Lease, Duration), LeaseError> {
-        let began = Instant::now();
-        let Some(deadline) = deadline else {
-            let lease = self.lease(server, back).await?;
-            let left = lease.call_deadline();
-            return Ok((lease, left));
-        };
-        match tokio::time::timeout(deadline, self.lease(server, back)).await {
-            Ok(lease) => Ok((lease?, deadline.saturating_sub(began.elapsed()))),
-            Err(_) => Err(LeaseError::Late { server: server.clone(), deadline }),
-        }
     }
 }
 

@@ -11,9 +11,7 @@ use dormouse_types::{
 use serde_json::{Map, Value};
 
 use crate::error::{CallError, LeaseError};
-use crate::instance::Passage;
 use crate::lease::Lease;
-use crate::limits::Turn;
 use crate::orchestrator::Orchestrator;
 
 /// What to call.
@@ -172,31 +170,6 @@ impl Orchestrator {
         called
     }
 
-    /// A turn at the server, where its calls are limited, and the breaker's word. The wait is
-    /// bounded by the caller's time, else by the server's own for a call.
-    async fn turn(
-        &self,
-        server: &ServerKey,
-        patience: Option<Duration>,
-    ) -> Result<(Turn, Passage), LeaseError> {
-        let Some(entry) = self.registry().snapshot().get(server).cloned() else {
-            return Err(LeaseError::UnknownServer { server: server.clone() });
-        };
-        let instance = self.roster().instance(&entry).ok_or(LeaseError::Ending)?;
-        // Nobody waits for the turns of calls that hang, to hear then that he is not let in.
-        instance.lets_calls_in()?;
-        let turn = instance.gate().turn(server, patience.unwrap_or(entry.config.timing.call)).await?;
-        Ok((turn, instance.passage()?))
-    }
-
-    /// The breaker's word for a request that is no call of a tool.
-    pub(crate) fn passage(&self, server: &ServerKey) -> Result<Passage, LeaseError> {
-        let Some(entry) = self.registry().snapshot().get(server).cloned() else {
-            return Err(LeaseError::UnknownServer { server: server.clone() });
-        };
-        self.roster().instance(&entry).ok_or(LeaseError::Ending)?.passage()
-    }
-
     async fn attempt(
         &self,
         call: &Call,
@@ -204,27 +177,56 @@ impl Orchestrator {
         back: &Arc<dyn BackChannel>,
     ) -> (Result<Value, CallError>, Option<Lease>) {
         let ToolKey { server, tool } = &call.key;
-        let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
-        let (turn, passage) = match self.turn(server, call.deadline.map(left)).await {
+        let (mut lease, left) = match self.admitted(server, began, call.deadline, back).await {
             Ok(admitted) => admitted,
             Err(error) => return (Err(CallError::Lease(error)), None),
         };
-        let leased = match call.deadline {
-            None => self.lease(server, back).await,
-            Some(deadline) => match tokio::time::timeout(left(deadline), self.lease(server, back)).await {
-                Ok(leased) => leased,
-                Err(_) => Err(LeaseError::Late { server: server.clone(), deadline }),
-            },
-        };
-        let mut lease = match leased {
-            Ok(lease) => lease.in_turn(turn).by(passage),
-            Err(error) => return (Err(CallError::Lease(error)), None),
-        };
-        let deadline = call.deadline.map_or_else(|| lease.call_deadline(), left);
-        let result = lease.pass("tools/call", &call.params, deadline, call.rounds, back).await;
+        let result = lease.pass("tools/call", &call.params, left, call.rounds, back).await;
         // Who keeps the lease keeps the server awake, and nobody from his turn.
         lease.rest();
         let wire = |source| CallError::Wire { server: server.clone(), tool: tool.clone(), source };
         (result.map_err(wire), Some(lease))
+    }
+
+    /// A lease for a request: with a turn, where they are limited, and with the breaker's word, all
+    /// of one version of the server. And the time that is left for the request: of the caller's own,
+    /// which began in the past, else the server's for a call.
+    pub(crate) async fn admitted(
+        &self,
+        server: &ServerKey,
+        began: Instant,
+        deadline: Option<Duration>,
+        back: &Arc<dyn BackChannel>,
+    ) -> Result<(Lease, Duration), LeaseError> {
+        let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
+        loop {
+            let Some(entry) = self.registry().snapshot().get(server).cloned() else {
+                return Err(LeaseError::UnknownServer { server: server.clone() });
+            };
+            let instance = self.roster().instance(&entry).ok_or(LeaseError::Ending)?;
+            // Nobody waits for the turns of calls that hang, to hear then that he is not let in.
+            instance.lets_calls_in()?;
+            let patience = deadline.map_or(entry.config.timing.call, left);
+            let late = |deadline| LeaseError::Late { server: server.clone(), deadline };
+            if let Some(turn) = instance.gate().turn(server, patience).await? {
+                let passage = instance.passage()?;
+                let leased = match deadline {
+                    None => instance.lease(back).await?,
+                    Some(deadline) => tokio::time::timeout(left(deadline), instance.lease(back))
+                        .await
+                        .map_err(|_| late(deadline))??,
+                };
+                if let Some(lease) = leased {
+                    let left = deadline.map_or_else(|| lease.call_deadline(), left);
+                    return Ok((lease.in_turn(turn).by(passage), left));
+                }
+            }
+            if let Some(deadline) = deadline
+                && left(deadline).is_zero()
+            {
+                return Err(late(deadline));
+            }
+            self.next_version().await?;
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dormouse_lifecycle::{CallStep, Event as Step};
 use dormouse_protocol::{self as protocol, Connection};
-use dormouse_types::{Arguments, BackChannel, CallResult, Features, Rounds, ServerKey, ToolName};
+use dormouse_types::{BackChannel, Features, Rounds, ServerKey};
 use serde_json::{Map, Value};
 
 use crate::instance::{Instance, Passage};
@@ -55,15 +55,6 @@ impl Lease {
         self.instance.list_anew(&self.connection).await
     }
 
-    /// Waits for a turn, unless it has one; whoever has none in time has sent nothing.
-    async fn wait_for_turn(&self, deadline: Duration) -> Result<Option<Turn>, protocol::CallError> {
-        if self.turn.is_some() {
-            return Ok(None);
-        }
-        let turn = self.instance.gate().turn(self.instance.key(), deadline).await;
-        turn.map(Some).map_err(|_| protocol::CallError::TimedOut { after: deadline, sent: false })
-    }
-
     /// The server.
     pub fn server(&self) -> &ServerKey {
         self.instance.key()
@@ -90,28 +81,12 @@ impl Lease {
         self.instance.gone(self.generation).await;
     }
 
-    /// Calls a tool. Dropping the future cancels the call at the server.
-    ///
-    /// # Errors
-    /// [`protocol::CallError`], whose outcome says whether the tool may have run.
-    pub async fn call(
-        &mut self,
-        tool: &ToolName,
-        arguments: &Arguments,
-        deadline: Duration,
-        back: &Arc<dyn BackChannel>,
-    ) -> Result<CallResult, protocol::CallError> {
-        let _turn = self.wait_for_turn(deadline).await?;
-        let result = self.connection.call(tool, arguments, deadline, back).await;
-        self.note(result, deadline)
-    }
-
     /// Makes any request; parameters and answer are MCP's, untouched. Dropping the future cancels
-    /// it at the server.
+    /// it at the server. For one that was [admitted](crate::Orchestrator::admitted).
     ///
     /// # Errors
-    /// As [`call`](Self::call).
-    pub async fn pass(
+    /// [`protocol::CallError`], whose outcome says whether a tool may have run.
+    pub(crate) async fn pass(
         &mut self,
         method: &str,
         params: &Map<String, Value>,
@@ -119,7 +94,6 @@ impl Lease {
         rounds: Rounds,
         back: &Arc<dyn BackChannel>,
     ) -> Result<Value, protocol::CallError> {
-        let _turn = self.wait_for_turn(deadline).await?;
         let result = self.connection.pass(method, params, deadline, rounds, back).await;
         self.note(result, deadline)
     }

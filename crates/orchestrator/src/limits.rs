@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dormouse_types::{Limits, ServerKey};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::error::LeaseError;
 
@@ -28,11 +28,17 @@ impl Gate {
         Self { limits, turns, queued: AtomicU32::new(0) }
     }
 
-    /// Waits for a turn, first come, first served. Cancel-safe.
-    pub(crate) async fn turn(&self, server: &ServerKey, patience: Duration) -> Result<Turn, LeaseError> {
-        let Some(turns) = &self.turns else { return Ok(Turn(None)) };
-        if let Ok(permit) = turns.clone().try_acquire_owned() {
-            return Ok(Turn(Some(permit)));
+    /// Waits for a turn, first come, first served; `None` once the gate is closed. Cancel-safe.
+    pub(crate) async fn turn(
+        &self,
+        server: &ServerKey,
+        patience: Duration,
+    ) -> Result<Option<Turn>, LeaseError> {
+        let Some(turns) = &self.turns else { return Ok(Some(Turn(None))) };
+        match turns.clone().try_acquire_owned() {
+            Ok(permit) => return Ok(Some(Turn(Some(permit)))),
+            Err(TryAcquireError::Closed) => return Ok(None),
+            Err(TryAcquireError::NoPermits) => {}
         }
         let busy = |waited| LeaseError::Busy {
             server: server.clone(),
@@ -44,9 +50,16 @@ impl Gate {
         let permit = tokio::time::timeout(patience, turns.clone().acquire_owned()).await;
         drop(place);
         match permit {
-            // The semaphore is never closed.
-            Ok(permit) => Ok(Turn(permit.ok())),
+            Ok(Ok(permit)) => Ok(Some(Turn(Some(permit)))),
+            Ok(Err(_closed)) => Ok(None),
             Err(_) => Err(busy(patience)),
+        }
+    }
+
+    /// Sends those who wait away: the next version of the server has turns of its own.
+    pub(crate) fn close(&self) {
+        if let Some(turns) = &self.turns {
+            turns.close();
         }
     }
 }
@@ -84,21 +97,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_says_busy_at_once_and_a_returned_turn_lets_the_next_in() {
         let (gate, calc) = gate(1, Some(1));
-        let first = gate.turn(&calc, Duration::from_secs(1)).await.unwrap();
+        let first = gate.turn(&calc, Duration::from_secs(1)).await.unwrap().unwrap();
         let second = gate.turn(&calc, Duration::from_secs(9));
         tokio::pin!(second);
         assert!(futures::poll!(&mut second).is_pending());
         let third = gate.turn(&calc, Duration::from_secs(9)).await;
         assert!(matches!(third, Err(LeaseError::Busy { running: 1, queued: 1, .. })), "{third:?}");
         drop(first);
-        second.await.unwrap();
+        second.await.unwrap().unwrap();
         assert_eq!(gate.queued.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn patience_ends_and_gives_the_place_back() {
         let (gate, calc) = gate(1, None);
-        let _first = gate.turn(&calc, Duration::ZERO).await.unwrap();
+        let _first = gate.turn(&calc, Duration::ZERO).await.unwrap().unwrap();
         let late = gate.turn(&calc, Duration::from_secs(3)).await;
         assert!(matches!(late, Err(LeaseError::Busy { .. })), "{late:?}");
         drop(gate.turn(&calc, Duration::from_secs(3)));
@@ -106,10 +119,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_waits_when_it_closes_is_sent_to_the_next_one_at_once() {
+        let (gate, calc) = gate(1, None);
+        let _first = gate.turn(&calc, Duration::ZERO).await.unwrap().unwrap();
+        let waits = gate.turn(&calc, Duration::MAX);
+        tokio::pin!(waits);
+        assert!(futures::poll!(&mut waits).is_pending());
+        gate.close();
+        assert!(waits.await.unwrap().is_none());
+        assert!(gate.turn(&calc, Duration::MAX).await.unwrap().is_none());
+        assert_eq!(gate.queued.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
     async fn without_limits_all_run() {
         let (gate, calc) = gate(0, None);
         for _ in 0..1000 {
-            std::mem::forget(gate.turn(&calc, Duration::ZERO).await.unwrap());
+            std::mem::forget(gate.turn(&calc, Duration::ZERO).await.unwrap().unwrap());
         }
     }
 }

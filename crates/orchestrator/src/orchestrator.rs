@@ -22,8 +22,8 @@ use tracing::warn;
 use crate::edit::{Edit, EditError, Reset};
 use crate::engine::Engine;
 use crate::error::{LeaseError, OpenError, RegisterError, RemoveError};
-use crate::finding::Finding;
 use crate::file_watch::FileWatch;
+use crate::finding::Finding;
 use crate::inventory::{Inventory, Order, Say};
 use crate::lease::Lease;
 use crate::measure::Measures;
@@ -206,12 +206,17 @@ impl Orchestrator {
             if let Some(lease) = instance.lease(back).await? {
                 return Ok(lease);
             }
-            // That version is leaving; the registry has the next one, or none, before long.
-            if self.engine().ending.is_cancelled() {
-                return Err(LeaseError::Ending);
-            }
-            tokio::task::yield_now().await;
+            self.next_version().await?;
         }
+    }
+
+    /// A version is leaving; the next one is there, or none, before long.
+    pub(crate) async fn next_version(&self) -> Result<(), LeaseError> {
+        if self.engine().ending.is_cancelled() {
+            return Err(LeaseError::Ending);
+        }
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     /// Wakes a server without a call; it sleeps again after its linger. Returns when it is awake,

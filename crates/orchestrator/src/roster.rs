@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use dormouse_lifecycle::{Event as Step, Phase};
+use dormouse_lifecycle::Phase;
 use dormouse_registry::Entry;
 use dormouse_types::ServerKey;
 
@@ -57,7 +57,7 @@ impl Roster {
             (instance, older)
         };
         if let Some(older) = older {
-            older.feed(Step::Retire);
+            older.retire();
         }
         Some(instance)
     }
@@ -78,7 +78,7 @@ impl Roster {
             }
         };
         if let Some(older) = older {
-            older.feed(Step::Retire);
+            older.retire();
         }
     }
 
@@ -92,7 +92,7 @@ impl Roster {
             && instance.detach()
         {
             // Before there can be another: what that one says of the server comes later.
-            instance.feed(Step::Retire);
+            instance.retire();
             let mut all = self.lock();
             if all.current.get(key).is_some_and(|now| Arc::ptr_eq(now, instance)) {
                 all.remove(key);
@@ -112,7 +112,7 @@ impl Roster {
             current.into_values().chain(leaving.iter().filter_map(Weak::upgrade)).collect()
         };
         for instance in &all {
-            instance.feed(Step::Retire);
+            instance.retire();
         }
         all
     }

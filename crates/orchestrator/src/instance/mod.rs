@@ -232,6 +232,12 @@ impl Instance {
         could_stay
     }
 
+    /// Another takes its place for good: its calls finish first, and who waits for a turn goes there.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        self.feed(Step::Retire);
+        self.gate.close();
+    }
+
     pub(crate) fn give_back(self: &Arc<Self>, generation: u64) {
         let effects = {
             let mut cell = self.lock();
