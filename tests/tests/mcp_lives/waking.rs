@@ -68,6 +68,28 @@ async fn one_server_introduces_itself_also_to_the_first_client() {
         let client = Client::of(&served, path, revision, json!({})).await;
         assert!(client.tools().await.contains(&"echo".to_owned()));
         assert_eq!(served.hub.store().connecting(), 1);
+        if client.is_stateless() {
+            let mute = Client::of(&served, "/mcp?mode=single&server=mute", revision, json!({})).await;
+            let all = Client::of(&served, "/mcp", revision, json!({})).await;
+            let search = Client::of(&served, "/mcp?mode=search", revision, json!({})).await;
+            // The unknown ones are waited for: side by side.
+            let asked = [
+                (&client, "server/discover", 60_000),
+                (&client, "tools/list", 60_000),
+                (&search, "tools/list", 60_000),
+                // What is not known yet may come at any moment.
+                (&mute, "server/discover", 0),
+                (&mute, "tools/list", 0),
+                (&all, "server/discover", 0),
+                (&all, "tools/list", 0),
+                (&search, "prompts/list", 0),
+            ];
+            futures::future::join_all(asked.map(async |(client, method, ttl)| {
+                let told = client.ask(method, json!({})).await;
+                assert_eq!(told.result()["ttlMs"], ttl, "{method} at {}", client.mcp.url);
+            }))
+            .await;
+        }
         served.end().await;
     }
 }

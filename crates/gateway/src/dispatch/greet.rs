@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lists::{SCOPE, TTL_MS, first_contacts};
+use super::lists::{SCOPE, first_contacts, ttl_ms};
 use crate::endpoint::Endpoint;
 use crate::revision::Revision;
 
@@ -30,6 +30,7 @@ pub(crate) async fn greeting(endpoint: &Endpoint, revision: Revision) -> Value {
 /// The result of `server/discover`.
 pub(super) async fn discovery(endpoint: &Endpoint) -> Value {
     introduced(endpoint).await;
+    let ttl_ms = ttl_ms(endpoint);
     let supported: Vec<&str> = Revision::ALL.iter().map(|revision| revision.as_str()).collect();
     let info = endpoint.server_info();
     let mut result = json!({
@@ -37,7 +38,7 @@ pub(super) async fn discovery(endpoint: &Endpoint) -> Value {
         "supportedVersions": supported,
         "capabilities": endpoint.capabilities(true),
         "serverInfo": info.clone(),
-        "ttlMs": TTL_MS,
+        "ttlMs": ttl_ms,
         "cacheScope": SCOPE,
         "_meta": { "io.modelcontextprotocol/serverInfo": info },
     });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dormouse::FeatureSource;
 use serde_json::{Map, Value};
 
 use crate::caller::{Caller, Life};
@@ -11,7 +12,7 @@ use crate::mode::Mode;
 use crate::revision::Revision;
 
 /// How long a list may be kept by a client. Who listens hears of changes sooner.
-pub(super) const TTL_MS: u64 = 60_000;
+const TTL_MS: u64 = 60_000;
 /// Lists are those of one context.
 pub(super) const SCOPE: &str = "private";
 /// How long what a client sees waits for servers that are contacted for the first time ever: many
@@ -24,6 +25,10 @@ pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request
         ("tools/list", Mode::Search) => {}
         _ => first_contacts(endpoint).await,
     }
+    let ttl_ms = match (request.method.as_str(), endpoint.mode()) {
+        ("tools/list", Mode::Search) => TTL_MS,
+        _ => ttl_ms(endpoint),
+    };
     let lists = endpoint.lists();
     let (member, list) = match request.method.as_str() {
         "tools/list" => ("tools", &lists.tools),
@@ -52,10 +57,23 @@ pub(super) async fn list(endpoint: &Endpoint, caller: &Caller, request: &Request
     }
     if caller.is_stateless() {
         result.insert("resultType".to_owned(), Value::from("complete"));
-        result.insert("ttlMs".to_owned(), Value::from(TTL_MS));
+        result.insert("ttlMs".to_owned(), Value::from(ttl_ms));
         result.insert("cacheScope".to_owned(), Value::from(SCOPE));
     }
     Ok(Value::Object(result))
+}
+
+/// How long a client may keep what is about to be made of what the servers said: not at all while
+/// one is not known yet. Asked afterwards, it would be that of what is known a moment later.
+pub(super) fn ttl_ms(endpoint: &Endpoint) -> u64 {
+    let is_known = match endpoint.only() {
+        Some(only) => {
+            let catalog = endpoint.context().registry().snapshot();
+            catalog.get(only).is_some_and(|entry| entry.source == FeatureSource::Live)
+        }
+        None => endpoint.context().connecting() == 0,
+    };
+    if is_known { TTL_MS } else { 0 }
 }
 
 /// Whether a client's revision has tasks that it asks for itself.
