@@ -99,9 +99,8 @@ impl Changes {
         self.follow(Follower { endpoint: endpoint.clone(), who: Who::Session(Arc::downgrade(session)) });
     }
 
-    /// Tells a listener of every change from now on, until it is gone.
-    pub(crate) fn follow_listener(&self, endpoint: &Endpoint, listener: Arc<Listener>) {
-        let seen = endpoint.lists().digests();
+    /// Tells a listener of every change from what it may have `seen`, until it is gone.
+    pub(crate) fn follow_listener(&self, endpoint: &Endpoint, listener: Arc<Listener>, seen: Digests) {
         self.follow(Follower { endpoint: endpoint.clone(), who: Who::Listener(listener, Mutex::new(seen)) });
     }
 

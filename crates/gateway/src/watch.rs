@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dormouse::{Held, NoBackChannel, ServerKey, chain};
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, oneshot};
@@ -173,18 +174,16 @@ pub(crate) fn agree(endpoint: &Endpoint, session: &Arc<Session>) {
     resume(endpoint, session);
 }
 
-/// Watches for a listener of the stateless life. What cannot be watched is left out; the addresses
-/// that are.
+/// Watches for a listener of the stateless life, at all servers at once. What cannot be watched is
+/// left out; the addresses that are.
 pub(crate) async fn listen(endpoint: &Endpoint, listener: &Arc<Listener>, uris: Vec<String>) -> Vec<String> {
-    let mut watched = Vec::new();
-    for uri in uris {
-        let Ok((server, own)) = endpoint.resource(&uri) else { continue };
+    let tried = uris.into_iter().map(|uri| async {
+        let (server, own) = endpoint.resource(&uri).ok()?;
         let watcher = Watcher { shown: uri.clone(), who: Who::Listener(Arc::clone(listener)) };
-        if endpoint.gateway().watches().add(endpoint, server, own, watcher).await.is_ok() {
-            watched.push(uri);
-        }
-    }
-    watched
+        let added = endpoint.gateway().watches().add(endpoint, server, own, watcher).await;
+        added.is_ok().then_some(uri)
+    });
+    join_all(tried).await.into_iter().flatten().collect()
 }
 
 impl Watches {

@@ -1,7 +1,9 @@
 //! Who watches a resource hears of its changes, by the address that it knows, whatever life it and
 //! the server have.
 
-use dormouse::Scope;
+use std::path::{Path, PathBuf};
+
+use dormouse::{Scope, ToolSettings};
 use dormouse_testing::environment;
 use dormouse_tests::mcp_client::{Events, STATELESS};
 use dormouse_tests::{Served, TestSpace, until};
@@ -196,4 +198,52 @@ async fn what_cannot_be_watched_is_refused_or_left_out() {
     let (_events, accepted) = listener.listen(1, wanted).await;
     assert_eq!(accepted, json!({ "resourceSubscriptions": ["dormouse://old/note://one"] }));
     two.served.end().await;
+}
+
+fn beside(gate: &Path) -> PathBuf {
+    gate.with_extension("began")
+}
+
+#[tokio::test]
+async fn who_listens_wakes_all_servers_at_once_and_misses_no_change_meanwhile() {
+    let space = TestSpace::new();
+    let names = ["one", "two"];
+    let gates = names.map(|name| space.write(name, ""));
+    let wait = r#"touch "$0.began"; while [ ! -e "$0" ]; do sleep 0.05; done; exec "$@""#;
+    let entry = |gate: &PathBuf| {
+        let args = json!(["-c", wait, gate, environment("mcp1"), script("server.py"), "stdio"]);
+        json!({ "command": "/bin/sh", "args": args, "dormouse": { "idle_seconds": 0 } })
+    };
+    let servers = json!({ "one": entry(&gates[0]), "two": entry(&gates[1]) });
+    space.write("mcp.json", json!({ "mcpServers": servers }).to_string());
+    let hub = space.hub(|_| {}).await;
+    let served = Served::of(space, hub).await;
+    for name in names {
+        served.knows(&Scope::Store, name, "touch").await;
+        until("it sleeps", || !runs(&served, name)).await;
+    }
+    for gate in &gates {
+        std::fs::remove_file(gate).unwrap();
+        std::fs::remove_file(beside(gate)).unwrap();
+    }
+
+    let client = Client::of(&served, "/mcp", STATELESS, json!({})).await;
+    let uris = names.map(|name| format!("dormouse://{name}/note://one"));
+    let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": uris });
+    let request = client.request(900, "subscriptions/listen", json!({ "notifications": wanted }));
+    let listening = tokio::spawn(async { request.send().await.unwrap() });
+    until("both wake", || gates.iter().all(|gate| beside(gate).exists())).await;
+    let disabled = ToolSettings { disabled: true, ..ToolSettings::default() };
+    served.hub.store().set_tool("echo", Some("one"), disabled).await.unwrap();
+    for gate in &gates {
+        std::fs::write(gate, "").unwrap();
+    }
+    let mut events = Events::of(listening.await.unwrap());
+    let first = events.message().await;
+    assert_eq!(first["method"], "notifications/subscriptions/acknowledged", "{first}");
+    assert_eq!(first["params"]["notifications"], wanted, "{first}");
+    let next = events.message().await;
+    assert_eq!(next["method"], "notifications/tools/list_changed", "{next}");
+    drop(events);
+    served.end().await;
 }

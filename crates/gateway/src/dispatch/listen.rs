@@ -29,6 +29,8 @@ pub(super) async fn listen(endpoint: &Endpoint, caller: &Caller, request: &Reque
             return Err(Fault::invalid(words));
         }
     };
+    // What changes before it is acknowledged, while servers wake to be watched, is told afterwards.
+    let seen = endpoint.lists().digests();
     let can = endpoint.capabilities(true);
     let changes = |kind: &str| can[kind]["listChanged"] == true;
     let listener = Arc::new(Listener {
@@ -61,7 +63,7 @@ pub(super) async fn listen(endpoint: &Endpoint, caller: &Caller, request: &Reque
         accepted.insert("resourceSubscriptions".to_owned(), json!(watched));
     }
     listener.tell("notifications/subscriptions/acknowledged", json!({ "notifications": accepted }));
-    endpoint.gateway().changes().follow_listener(endpoint, Arc::clone(&listener));
+    endpoint.gateway().changes().follow_listener(endpoint, Arc::clone(&listener), seen);
     tokio::select! {
         () = listener.gone.cancelled() => Err(Fault::cancelled()),
         () = endpoint.gateway().ending().cancelled() => Ok(json!({
