@@ -395,3 +395,37 @@ async fn a_half_written_file_is_told_and_neither_believed_nor_written_over() {
     assert_eq!(served.names("/servers", "name").await, ["fix", "more"]);
     served.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_mcp_json_is_followed_wherever_it_leads() {
+    let space = TestSpace::new();
+    let folder = space.root().join("config");
+    let write = |version: &str, server: &str| {
+        let entry = json!({ "command": "true", "dormouse": { "wanted": "stopped" } });
+        std::fs::create_dir_all(folder.join(version)).unwrap();
+        let text = json!({ "mcpServers": { server: entry } }).to_string();
+        std::fs::write(folder.join(version).join("mcp.json"), text).unwrap();
+    };
+    // As Kubernetes shows a ConfigMap: the file leads through a link that is swapped as a whole.
+    let swap = |version: &str| {
+        symlink(version, folder.join("..new")).unwrap();
+        std::fs::rename(folder.join("..new"), folder.join("..data")).unwrap();
+    };
+    write("..one", "one");
+    swap("..one");
+    symlink("..data/mcp.json", folder.join("mcp.json")).unwrap();
+    symlink("config/mcp.json", space.root().join("mcp.json")).unwrap();
+    let hub = space.hub(|_| {}).await;
+    let shows = async |expected: &str| {
+        let names = || hub.store().servers().into_iter().map(|server| server.name).collect::<Vec<_>>();
+        until(&format!("`{expected}` shows"), || names() == [expected]).await;
+    };
+    shows("one").await;
+    write("..two", "two");
+    swap("..two");
+    shows("two").await;
+    // A hand's change at the end of the links, which lies elsewhere now.
+    write("..two", "by-hand");
+    shows("by-hand").await;
+    hub.shutdown().await;
+}
