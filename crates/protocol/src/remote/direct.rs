@@ -8,19 +8,17 @@
 use std::error::Error;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{Extensions, HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use reqwest_rmcp::Response;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -31,6 +29,7 @@ use tower::ServiceExt;
 use url::{Position, Url};
 
 use super::RemoteSettings;
+use super::response::Response;
 use super::site::Payload;
 
 /// How long the rest of an answer may take that nobody needs, so that its connection can be used
@@ -113,11 +112,9 @@ impl Direct {
             let _ = open.poll(cx);
             answer.as_mut().poll(cx)
         });
-        let (mut head, body) = response.await?.into_parts();
-        let settled = Arc::new(AtomicBool::new(false));
-        head.extensions.insert(Settled(Arc::clone(&settled)));
-        let carried = Carried { body: Some((body, open)), pool: Arc::clone(&self.pool), settled };
-        Ok(http::Response::from_parts(head, reqwest_rmcp::Body::wrap(carried)).into())
+        let (head, body) = response.await?.into_parts();
+        let body = Carried { body: Some((body, open)), pool: Arc::clone(&self.pool), settled: false };
+        Ok(Response::Direct { head, body })
     }
 
     async fn open(&self) -> Result<Box<Open>, Fault> {
@@ -129,15 +126,6 @@ impl Direct {
         Ok(Box::new(Open { sender, line: Some(line), fault: None, socket }))
     }
 }
-
-/// Says of an answer that what is left of it is of no interest, but that its connection may be
-/// used again if the rest comes soon. Whether that can be said of this one.
-pub(super) fn settle(extensions: &Extensions) -> bool {
-    extensions.get::<Settled>().inspect(|settled| settled.0.store(true, Ordering::Relaxed)).is_some()
-}
-
-#[derive(Clone)]
-struct Settled(Arc<AtomicBool>);
 
 /// One connection. Boxed where it moves: it has some kilobytes.
 #[derive(Debug)]
@@ -195,11 +183,20 @@ fn read(
 }
 
 /// An answer's body, and the connection on which it comes.
-struct Carried {
+#[derive(Debug)]
+pub(super) struct Carried {
     /// Gone when the body has ended.
     body: Option<(Incoming, Box<Open>)>,
     pool: Arc<Pool>,
-    settled: Arc<AtomicBool>,
+    /// Whether nobody needs what is left of it.
+    settled: bool,
+}
+
+impl Carried {
+    /// Nobody needs what is left of it; its connection may be used again if that comes soon.
+    pub(super) fn settle(&mut self) {
+        self.settled = true;
+    }
 }
 
 impl Body for Carried {
@@ -232,7 +229,7 @@ impl Body for Carried {
 impl Drop for Carried {
     fn drop(&mut self) {
         if let Some((body, open)) = self.body.take()
-            && (body.is_end_stream() || self.settled.load(Ordering::Relaxed))
+            && (body.is_end_stream() || self.settled)
         {
             self.pool.put(open, Some(body));
         }
@@ -413,10 +410,14 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use super::super::site::whole;
     use super::*;
+    use crate::error::CallError;
 
     const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     const BEGUN: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
@@ -467,7 +468,7 @@ mod tests {
         /// The same, where the answer is whole and is read.
         async fn used(&self) -> TcpStream {
             let (response, stream) = self.answered(WHOLE).await;
-            assert_eq!(response.text().await.unwrap(), "ok");
+            assert_eq!(whole(response).await.unwrap(), b"ok");
             stream
         }
     }
@@ -480,6 +481,11 @@ mod tests {
         }
         assert!(seen.starts_with(b"POST /a?b=c HTTP/1.1\r\n"));
         stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The whole of what was asked for.
+    async fn text(asked: tokio::task::JoinHandle<Result<Response, Fault>>) -> Result<Vec<u8>, CallError> {
+        whole(asked.await.unwrap().unwrap()).await
     }
 
     /// Waits until the other side hangs up.
@@ -497,7 +503,7 @@ mod tests {
         for _ in 0..3 {
             let next = peer.ask();
             answer(&mut stream, WHOLE).await;
-            assert_eq!(next.await.unwrap().unwrap().text().await.unwrap(), "ok");
+            assert_eq!(text(next).await.unwrap(), b"ok");
         }
     }
 
@@ -509,7 +515,7 @@ mod tests {
         answer(&mut two, WHOLE).await;
         answer(&mut one, WHOLE).await;
         for asked in [first, second] {
-            assert_eq!(asked.await.unwrap().unwrap().text().await.unwrap(), "ok");
+            assert_eq!(text(asked).await.unwrap(), b"ok");
         }
         assert_eq!(peer.direct.pool.kept().open.len(), 2);
     }
@@ -521,7 +527,7 @@ mod tests {
         drop(stream);
         let next = peer.ask();
         answer(&mut peer.accept().await, WHOLE).await;
-        assert_eq!(next.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        assert_eq!(text(next).await.unwrap(), b"ok");
     }
 
     #[tokio::test]
@@ -558,7 +564,7 @@ mod tests {
         let peer = Peer::new(LONG).await;
         let (mut response, mut stream) = peer.answered(BEGUN).await;
         assert_eq!(response.chunk().await.unwrap().unwrap(), "ok");
-        assert!(settle(response.extensions()));
+        assert!(response.settle());
         drop(response);
         // Its end has not come: another connection is made.
         let second = peer.ask();
@@ -572,15 +578,15 @@ mod tests {
         }
         let third = peer.ask();
         answer(&mut stream, WHOLE).await;
-        assert_eq!(third.await.unwrap().unwrap().text().await.unwrap(), "ok");
-        assert_eq!(second.text().await.unwrap(), "ok");
+        assert_eq!(text(third).await.unwrap(), b"ok");
+        assert_eq!(whole(second).await.unwrap(), b"ok");
     }
 
     #[tokio::test]
     async fn a_settled_answer_without_an_end_is_not_kept() {
         let peer = Peer::new(SHORT).await;
-        let (response, stream) = peer.answered(BEGUN).await;
-        settle(response.extensions());
+        let (mut response, stream) = peer.answered(BEGUN).await;
+        response.settle();
         drop(response);
         hung_up(stream).await;
     }
@@ -614,7 +620,7 @@ mod tests {
             let mut stream = peer.accept().await;
             answer(&mut stream, text).await;
             drop(stream);
-            asked.await.unwrap().unwrap().text().await.unwrap_err();
+            whole(asked.await.unwrap().unwrap()).await.unwrap_err();
             assert!(peer.direct.pool.kept().open.is_empty());
         }
     }
@@ -626,7 +632,7 @@ mod tests {
         let mut stream = peer.accept().await;
         answer(&mut stream, "HTTP/1.0 200 OK\r\n\r\nok").await;
         drop(stream);
-        assert_eq!(asked.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        assert_eq!(text(asked).await.unwrap(), b"ok");
         assert!(peer.direct.pool.kept().open.is_empty());
     }
 

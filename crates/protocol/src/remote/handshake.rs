@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
+use reqwest_rmcp::Method;
 use reqwest_rmcp::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest_rmcp::{Method, Response};
 use serde_json::{Value, json};
 use tokio_util::bytes::Bytes;
 
 use super::header::{self, Repeated};
+use super::response::Response;
 use super::site::{Ask, Site, content_type, failure, not_mcp, whole};
 use super::sse::Events;
 use crate::connection::discovered;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use reqwest_rmcp::Method;
 use reqwest_rmcp::header::HeaderMap;
-use reqwest_rmcp::{Method, Response};
 use serde_json::Value;
 use tokio_util::bytes::Bytes;
 use url::Url;
@@ -69,7 +69,7 @@ async fn tell(site: &Site, post: &Url, message: &Value) -> Result<(), CallError>
     let body = Some(Bytes::from(message.to_string()));
     let ask =
         Ask { method: Method::POST, url: post, headers: HeaderMap::new(), body, ticket: None, twice: false };
-    let response: Response = site.send(ask).await?;
+    let response = site.send(ask).await?;
     if response.status().is_success() { Ok(()) } else { Err(failure(response).await.0) }
 }
 

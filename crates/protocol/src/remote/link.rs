@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest_rmcp::header::{HeaderMap, HeaderValue};
-use reqwest_rmcp::{Method, Response, StatusCode};
+use reqwest_rmcp::{Method, StatusCode};
 use rmcp::RoleClient;
 use rmcp::service::TxJsonRpcMessage;
 use rmcp::transport::Transport;
@@ -22,9 +22,9 @@ use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::direct::settle;
 use super::handshake::{self, Hello, LAST_EVENT, Session};
 use super::header::{self, Repeated};
+use super::response::Response;
 use super::site::{Ask, Site, content_type, failure, not_mcp, whole};
 use super::sse::{Event, Events};
 use crate::error::CallError;
@@ -122,7 +122,8 @@ impl Link {
         let exchange = async {
             let ended = tokio::select! {
                 biased;
-                ended = self.send(request, ticket) => ended,
+                // In a box: what is awaited is moved through all that wait for it, and this is large.
+                ended = Box::pin(self.send(request, ticket)) => ended,
                 // It came on another stream.
                 answer = &mut answered => return answer.ok(),
             };
@@ -209,9 +210,9 @@ impl Link {
         };
         let body = Some(Bytes::from(text));
         let ask = Ask { method: Method::POST, url, headers, body, ticket: None, twice: true };
-        let response = self.site.send(ask).await?;
+        let mut response = self.site.send(ask).await?;
         if response.status().is_success() {
-            settle(response.extensions());
+            response.settle();
             Ok(())
         } else {
             Err(failure(response).await.0)

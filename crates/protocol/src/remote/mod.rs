@@ -18,6 +18,7 @@ mod handshake;
 mod header;
 mod legacy;
 mod link;
+mod response;
 mod site;
 mod sse;
 

@@ -1,5 +1,6 @@
 //! One server as HTTP sees it: what goes with each request, redirects, sign-in, bounded bodies.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
@@ -12,13 +13,14 @@ use reqwest_rmcp::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
     WWW_AUTHENTICATE,
 };
-use reqwest_rmcp::{Body, Client, Method, Response, StatusCode};
+use reqwest_rmcp::{Body, Client, Method, StatusCode};
 use serde_json::Value;
 use tokio_util::bytes::Bytes;
 use url::Url;
 
 use super::client::AGENT;
 use super::direct::Direct;
+use super::response::Response;
 use super::{Endpoint, RemoteClient, Signer};
 use crate::error::{CallError, SignInError};
 use crate::wire::{LONGEST, Ticket};
@@ -29,6 +31,9 @@ const MOST_REDIRECTS: usize = 5;
 const ERROR_BODY: usize = 64 << 10;
 /// How much of it is told.
 const ERROR_WORDS: usize = 200;
+/// How many headers a request has besides the server's own and its own: that of a token, what is
+/// accepted and sent, who sends it and where to.
+const OURS: usize = 5;
 
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -91,14 +96,14 @@ impl Site {
     /// Sends a request and follows it to an answer that is neither a redirect nor a demand to
     /// sign in. Its status may be any other.
     pub(super) async fn send(&self, ask: Ask<'_>) -> Result<Response, CallError> {
-        let mut url = ask.url.clone();
+        let mut url = Cow::Borrowed(ask.url);
         let (mut redirects, mut signed_again, mut broke) = (0, false, false);
         loop {
             let token = match &self.signer {
                 Some(signer) => signer.token().await.map_err(CallError::SignIn)?,
                 None => None,
             };
-            let response = match self.once(&ask, url.clone(), token.as_deref()).await {
+            let response = match self.once(&ask, &url, token.as_deref()).await {
                 // Most often an HTTP connection that the server closed just as it was used again.
                 Err(CallError::Broken { .. }) if ask.twice && !broke => {
                     broke = true;
@@ -112,7 +117,7 @@ impl Site {
             let status = response.status();
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 redirects += 1;
-                url = redirected(&ask, &url, &response, redirects)?;
+                url = Cow::Owned(redirected(&ask, &url, &response, redirects)?);
             } else if let Some(refused) = refusal(&response) {
                 let again = match &self.signer {
                     Some(signer) if !signed_again => {
@@ -136,8 +141,9 @@ impl Site {
         }
     }
 
-    async fn once(&self, ask: &Ask<'_>, url: Url, token: Option<&str>) -> Result<Response, CallError> {
-        let mut headers = self.headers.clone();
+    async fn once(&self, ask: &Ask<'_>, url: &Url, token: Option<&str>) -> Result<Response, CallError> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + ask.headers.len() + OURS);
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         if let Some(token) = token {
             let value = HeaderValue::from_str(&format!("Bearer {token}"));
             let mut value = value
@@ -147,7 +153,9 @@ impl Site {
             headers.insert(AUTHORIZATION, value);
         }
         headers.insert(ACCEPT, if ask.method == Method::GET { EVENTS } else { BOTH });
-        headers.extend(ask.headers.clone());
+        for (name, value) in &ask.headers {
+            headers.insert(name, value.clone());
+        }
         if ask.body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
         }
@@ -159,14 +167,15 @@ impl Site {
                 let mut request = http::Request::new(body);
                 *request.method_mut() = ask.method.clone();
                 *request.headers_mut() = headers;
-                direct.send(&url, request).await.map_err(|error| words(&*error))
+                direct.send(url, request).await.map_err(|error| words(&*error))
             }
             Http::Client(client) => {
-                let mut request = client.request(ask.method.clone(), url).headers(headers);
+                let mut request = client.request(ask.method.clone(), url.clone()).headers(headers);
                 if ask.body.is_some() {
                     request = request.body(Body::wrap(body));
                 }
-                request.send().await.map_err(|error| words(&error.without_url()))
+                let response = request.send().await.map_err(|error| words(&error.without_url()));
+                response.map(Response::Client)
             }
         };
         response.map_err(|why| {
@@ -229,7 +238,7 @@ pub(super) async fn whole(mut response: Response) -> Result<Vec<u8>, CallError> 
         return Err(too_long());
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > LONGEST {
             return Err(too_long());
         }
@@ -276,13 +285,8 @@ fn shown(kind: &str) -> String {
     kind.chars().filter(|c| c.is_ascii_graphic()).take(80).collect()
 }
 
-/// An exchange that ended before its answer was whole.
-pub(super) fn broken(error: reqwest_rmcp::Error) -> CallError {
-    CallError::Broken { why: words(&error.without_url()) }
-}
-
 /// The innermost cause: the outer ones say only that a request failed, and to which URL.
-fn words(error: &(dyn Error + 'static)) -> String {
+pub(super) fn words(error: &(dyn Error + 'static)) -> String {
     let mut inner = error;
     while let Some(cause) = inner.source() {
         inner = cause;

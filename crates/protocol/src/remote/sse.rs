@@ -1,9 +1,7 @@
 //! Reads a stream of server-sent events, within bounds.
 
-use reqwest_rmcp::Response;
-
-use super::direct::{TO_END, settle};
-use super::site::broken;
+use super::direct::TO_END;
+use super::response::Response;
 use crate::error::CallError;
 use crate::wire::LONGEST;
 
@@ -34,7 +32,7 @@ impl Events {
     /// Wants no more of it. Its rest is still read, if it comes soon, so that its HTTP connection
     /// can be used again.
     pub(super) fn finish(mut self) {
-        if !settle(self.response.extensions()) {
+        if !self.response.settle() {
             tokio::spawn(tokio::time::timeout(TO_END, async move {
                 while let Ok(Some(_)) = self.next().await {}
             }));
@@ -54,10 +52,9 @@ impl Events {
                 let why = format!("an event of it has more than {LONGEST} bytes");
                 return Err(CallError::Unreadable { why });
             }
-            match self.response.chunk().await {
-                Ok(Some(chunk)) => self.parser.buffer.extend_from_slice(&chunk),
-                Ok(None) => return Ok(None),
-                Err(error) => return Err(broken(error)),
+            match self.response.chunk().await? {
+                Some(chunk) => self.parser.buffer.extend_from_slice(&chunk),
+                None => return Ok(None),
             }
         }
     }
