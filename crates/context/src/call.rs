@@ -133,7 +133,8 @@ impl Context {
         };
         let call = Call { key: tool.key(), params, deadline, rounds };
         let under_way = self.records().begin(self.scope(), &call.key);
-        let called: Called<Value> = self.orchestrator().call(call, &back).await;
+        // In a box, as it is large and would be moved with all that it is awaited in.
+        let called: Called<Value> = Box::pin(self.orchestrator().call(call, &back)).await;
         let outcome = called.outcome();
         under_way.ended(&called);
         let server = called.key.server;
