@@ -129,7 +129,7 @@ async fn a_server_that_does_not_start_says_why_and_costs_nobody_else() {
     for (server, said) in [("broken", "no licence on this machine"), ("hangs", "1000 ms")] {
         let info = hub
             .store()
-            .wait(&name(server), &[ServerState::Unreachable], Duration::from_secs(30))
+            .wait(&name(server), &[ServerState::Reconnecting], Duration::from_secs(30))
             .await
             .unwrap();
         let reason = info.status.told().unwrap();
@@ -189,7 +189,7 @@ async fn an_open_breaker_fails_at_once_and_says_so() {
     hub.shutdown().await;
     space.fixtures(&[("a", Fixture::new().exits_at_start(1), json!({}))]);
     let hub = space.hub(|_| {}).await;
-    hub.store().wait(&name("a"), &[ServerState::Unreachable], Duration::from_secs(30)).await.unwrap();
+    hub.store().wait(&name("a"), &[ServerState::Reconnecting], Duration::from_secs(30)).await.unwrap();
     let mut last = None;
     for _ in 0..4 {
         last = hub.store().attach(&name("a")).await.err();

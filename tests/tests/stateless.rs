@@ -253,7 +253,7 @@ async fn a_start_that_fails_fails_for_all_who_share_it() {
     let hub = opened(&space).await;
     let back: Arc<dyn BackChannel> = Arc::new(NoBackChannel);
     for of in [STORE, ADA, BOB] {
-        becomes(&hub, of, ServerState::Unreachable).await;
+        becomes(&hub, of, ServerState::Reconnecting).await;
         let reason = hub.registry().status(&calc(of)).unwrap().told().unwrap();
         assert!(reason.contains("no licence"), "{reason}");
         let refused = hub.store().orchestrator().lease(&calc(of), &back).await;

@@ -126,9 +126,11 @@ async fn a_server_in_memory_is_called_sleeps_and_wakes_like_any_other() {
 async fn its_end_in_the_middle_of_a_call_is_a_death_and_it_comes_back() {
     let space = TestSpace::new();
     let memory = Arc::new(Memory::default());
-    configured(&space, json!({ "type": "mem", "url": "mem://a" }));
     let hub = hub(&space, &memory).await;
+    // Before there is anything to hear.
     let mut events = hub.events();
+    configured(&space, json!({ "type": "mem", "url": "mem://a" }));
+    hub.store().orchestrator().rescan().await;
     becomes(&hub, ServerState::Healthy).await;
     let error = call(&hub, "near_end", json!({})).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
@@ -153,7 +155,7 @@ async fn what_keeps_it_from_the_server_is_its_reason_and_a_silent_one_costs_the_
     let settings = json!({ "wanted": "on_demand", "start_timeout_seconds": 0.2 });
     configured(&space, json!({ "type": "mem", "url": "mem://a", "dormouse": settings }));
     let hub = hub(&space, &memory).await;
-    becomes(&hub, ServerState::Unreachable).await;
+    becomes(&hub, ServerState::Reconnecting).await;
     let reason = hub.registry().status(&near()).unwrap().reason.clone().unwrap();
     assert!(reason.contains("the cable is out"), "{reason}");
 

@@ -313,7 +313,7 @@ impl Life {
     }
 
     /// Whether it is tried again though no call asks for it.
-    fn insists(&self, policy: &Policy) -> bool {
+    pub(crate) fn insists(&self, policy: &Policy) -> bool {
         self.wanted == Wanted::Always || (policy.insist && self.wanted == Wanted::OnDemand)
     }
 

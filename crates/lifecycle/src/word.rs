@@ -20,9 +20,7 @@ impl Life {
                 ServerState::Reconnecting
             }
             Phase::Draining { .. } | Phase::Stopping { .. } => ServerState::Disconnecting,
-            Phase::Waiting
-                if self.wanted == Wanted::Always && self.failures < policy.supervision.give_up_after =>
-            {
+            Phase::Waiting if self.insists(policy) && self.failures < policy.supervision.give_up_after => {
                 ServerState::Reconnecting
             }
             // Nobody tries again by itself before the next call, or not for long.

@@ -108,6 +108,38 @@ fn the_table_is_as_reviewed() {
     insta::assert_snapshot!(table);
 }
 
+/// The same for one of which nobody knows yet what it offers: all that is otherwise than above,
+/// and the word for it.
+#[test]
+fn the_table_of_one_that_was_never_contacted_is_as_reviewed() {
+    let (usual, insist) = (Policy::default(), Policy { insist: true, ..Policy::default() });
+    let mut table = String::new();
+    for wanted in [Wanted::OnDemand, Wanted::Always, Wanted::Stopped] {
+        for phase in PHASES {
+            for failures in [0, 1, 3, 10] {
+                let before = life(wanted, phase, failures);
+                let (word, otherwise) = (before.word(&insist), before.word(&usual));
+                let heading = format!("{wanted:?}, {phase:?}, {failures} failures: {word}");
+                let mut lines = match word == otherwise {
+                    true => Vec::new(),
+                    false => vec![format!("    known, it would be {otherwise}")],
+                };
+                for event in EVENTS {
+                    let Ok((after, action)) = before.step(event, &insist) else { continue };
+                    if before.step(event, &usual) != Ok((after, action)) {
+                        let word = after.word(&insist);
+                        lines.push(format!("    {event:?} -> {:?}: {word}; {action:?}", after.phase));
+                    }
+                }
+                if !lines.is_empty() {
+                    writeln!(table, "{heading}\n{}", lines.join("\n")).unwrap();
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
 /// The same for what the breaker changes: all that touches a life whose calls failed.
 #[test]
 fn the_breakers_table_is_as_reviewed() {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse::{
-    AgentId, Arguments, CallAnswer, CallError, CallRequest, Hub, LeaseError, NoBackChannel, Outcome,
-    RefreshError, RunError, ServerName, ServerState, ServerStatus,
+    AgentId, AlertLevel, Arguments, CallAnswer, CallError, CallRequest, Hub, LeaseError, NoBackChannel,
+    Outcome, RefreshError, RunError, ServerName, ServerState, ServerStatus,
 };
 use dormouse_testing::Fixture;
 use dormouse_tests::{TestSpace, until};
@@ -189,6 +189,31 @@ async fn a_server_that_dies_of_a_call_backs_off_however_its_end_is_noticed() {
     assert!(is_open(&refused), "{refused:?}");
     hub.shutdown().await;
     assert_eq!(space.processes(), Vec::<u32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_server_is_reconnecting_while_its_first_contact_is_tried_again() {
+    let space = TestSpace::new();
+    let hub = space.hub(|_| {}).await;
+    let orchestrator = hub.store().orchestrator().clone();
+    let mut supervision = orchestrator.supervision();
+    (supervision.first_delay, supervision.give_up_after) = (Duration::from_millis(100), 4);
+    orchestrator.set_supervision(supervision);
+    let broken = ServerName::try_new("broken").unwrap();
+    hub.store().add(broken.clone(), Fixture::new().exits_at_start(1).entry()).await.unwrap();
+    let about = || orchestrator.alerts().into_iter().filter(|alert| alert.server == Some(key("broken")));
+    until("an alert tells of it", || about().next().is_some()).await;
+    let alert = about().next().unwrap();
+    assert_eq!(
+        (alert.level, alert.title.as_str()),
+        (AlertLevel::Warning, "server reconnecting"),
+        "{alert:?}"
+    );
+
+    // From then on nobody tries for long.
+    let seen = hub.store().wait(&broken, &[ServerState::Unreachable], Duration::from_secs(30)).await.unwrap();
+    assert!(seen.status.failures >= 4 && seen.status.next_retry.is_some(), "{:?}", seen.status);
+    hub.shutdown().await;
 }
 
 /// Lists its tools once at once, and later not in any time.
