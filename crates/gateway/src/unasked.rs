@@ -22,7 +22,7 @@ use crate::session::Session;
 const MESSAGE: &str = "notifications/message";
 const COMPLETE: &str = "notifications/elicitation/complete";
 /// The error of a server that wants a question with an address settled before it works.
-const URL_ELICITATION_REQUIRED: i64 = -32042;
+pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
 /// How many questions of a session are remembered that were not settled yet.
 const MOST_OPEN: usize = 64;
 /// How many notes are remembered, since a process that several servers share says each of them once

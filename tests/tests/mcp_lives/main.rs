@@ -15,5 +15,6 @@ mod strict;
 mod tasks;
 mod tasks_between;
 mod unasked;
+mod visits;
 mod waking;
 mod watching;

@@ -7,6 +7,7 @@ use dormouse::{BackChannel, Context, PassRequest, RawAnswer, RawCall, Receipt, R
 use futures::FutureExt;
 use serde_json::{Map, Value, json};
 
+use super::again;
 use super::faults::{asked, called, unknown_tool};
 use super::lists::SCOPE;
 use super::tasks;
@@ -266,7 +267,7 @@ fn rounds(caller: &Caller) -> Rounds {
 async fn go<W, F>(
     endpoint: &Endpoint,
     caller: &Caller,
-    request: Request,
+    mut request: Request,
     work: impl FnOnce(Map<String, Value>) -> W,
 ) -> Result<Value, Fault>
 where
@@ -275,13 +276,17 @@ where
 {
     let context = endpoint.context().clone();
     if caller.is_stateless() {
+        if let Some(answer) = again::taken_up(&mut request) {
+            return answer;
+        }
         // What the client comes again with is read beside the call.
         let work = work(undressed(request.params.clone()));
         let work = |back: Arc<Back>| {
             let done = work(context, Arc::clone(&back) as Arc<dyn BackChannel>);
             done.map(move |answer| back.judged(answer)).boxed()
         };
-        return parked::run(endpoint, caller, &request, work).await;
+        let answer = parked::run(endpoint, caller, &request, work).await;
+        return again::as_question(caller, &request, answer);
     }
     let back = Back::new(endpoint.scope(), caller, &request);
     let answer = work(undressed(request.params))(context, back).await;

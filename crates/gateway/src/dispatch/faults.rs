@@ -33,7 +33,7 @@ pub(super) fn called(error: &CallError) -> Result<Value, Fault> {
     }
 }
 
-fn told(words: &str, outcome: Outcome) -> Value {
+pub(super) fn told(words: &str, outcome: Outcome) -> Value {
     let words = match outcome {
         Outcome::Unknown => format!("{words}. The tool may have run all the same."),
         _ => words.to_owned(),

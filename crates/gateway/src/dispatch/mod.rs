@@ -4,6 +4,7 @@
 //! passed to one server, [`listen`]ing, [`tasks`] and the [`bridge`] between theirs.
 
 mod about;
+mod again;
 mod bridge;
 mod calls;
 mod faults;
