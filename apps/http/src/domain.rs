@@ -3,7 +3,7 @@
 pub(crate) use dormouse::adapters::{Format, UnreadableCalls, read_calls, tools as formed};
 pub(crate) use dormouse::clients::{self, Client};
 pub(crate) use dormouse::dump::DumpError;
-pub(crate) use dormouse::mcp_json::{ProblemKind, intake_text, masked};
+pub(crate) use dormouse::mcp_json::{Problem as ConfigProblem, ProblemKind, intake_text, masked};
 pub(crate) use dormouse::open_files;
 pub(crate) use dormouse::{
     AddReport, AgentId, AgentSummary, AlertLevel, AskError, CallAnswer, CallError, CallFilter, CallRecord,

@@ -18,7 +18,7 @@ use crate::domain::Hub;
 use crate::guard;
 use crate::handle::{
     chat, events, hub, mcp, mcp_upgrade, query, resources, retire, servers, share, sign_in, supervision,
-    tokens, tools, transfer,
+    tokens, tools, transfer, validate,
 };
 use crate::mcp::{METADATA, endpoint, in_their_words, whole};
 use crate::openapi::{AGENT, begun, finished};
@@ -47,6 +47,7 @@ fn of_context() -> OpenApiRouter<App> {
         .routes(routes!(share::reset))
         .routes(routes!(transfer::import))
         .routes(routes!(transfer::export))
+        .routes(routes!(validate::validate))
         .routes(routes!(share::tool_settings, share::set_tool))
         .routes(routes!(share::calls))
         .routes(routes!(share::tool_stats))

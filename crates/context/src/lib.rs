@@ -32,6 +32,7 @@ mod stats;
 mod supervise;
 mod tools;
 mod transfer;
+mod validate;
 mod wait;
 
 pub use alert::{AlertError, NewAlert};

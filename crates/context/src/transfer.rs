@@ -277,7 +277,7 @@ impl Context {
     }
 
     /// What `mcp.json` says now.
-    async fn configured(&self) -> Result<McpFile, EditError> {
+    pub(crate) async fn configured(&self) -> Result<McpFile, EditError> {
         let document = self.orchestrator().document(Scope::Store).await?;
         let unusable = |error: McpFileError| EditError::File(chain(&error));
         McpFile::read(&document.to_string()).map_err(unusable)

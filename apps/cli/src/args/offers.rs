@@ -104,8 +104,11 @@ pub(crate) enum ConfigVerb {
         #[arg(value_name = "NAME=NUMBER")]
         settings: Vec<String>,
     },
-    /// Check dormouse.toml and mcp.json without starting anything
-    Validate,
+    /// Check dormouse.toml and mcp.json without starting anything; a hub that runs is asked
+    Validate {
+        #[command(flatten)]
+        view: View,
+    },
     /// Make a folder a space: dormouse.toml with every setting, and a drop folder
     Init,
     /// Put every setting back to its default; the old file is kept as dormouse.toml.bak

@@ -5,8 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dormouse::mcp_json::{McpFile, ProblemKind};
-use dormouse::{Config, MARK, Space};
+use dormouse::{Config, MARK};
 use serde_json::{Value, json};
 
 use super::{Run, path, text};
@@ -22,7 +21,7 @@ pub(super) async fn run(run: &Run, verb: ConfigVerb) -> Result<Exit, Failure> {
         ConfigVerb::Show => show(run),
         ConfigVerb::Import(asked) => super::transfer::import(run, asked).await,
         ConfigVerb::Export(asked) => super::transfer::export(run, asked).await,
-        ConfigVerb::Validate => validate(run),
+        ConfigVerb::Validate { view } => super::validate::run(run, &view).await,
         ConfigVerb::Init => init(run),
         ConfigVerb::Reset => reset(run),
         ConfigVerb::Supervision { settings } => super::supervision::settings(run, &settings).await,
@@ -90,63 +89,6 @@ fn without_secrets(mut config: Config) -> Config {
 
 fn as_toml(config: &Config) -> Result<String, Failure> {
     toml::to_string(config).map_err(|error| Failure::of(Exit::Unexpected, &error))
-}
-
-/// Something that a check found: where, and what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
-    place: String,
-    problem: String,
-    /// Whether something does not work by it.
-    grave: bool,
-}
-
-fn validate(run: &Run) -> Result<Exit, Failure> {
-    let space = run.place.space()?;
-    let mut findings = Vec::new();
-    if let Err(failure) = run.place.config(&space) {
-        let problem = failure.to_string();
-        let problem = problem.strip_prefix("error: ").unwrap_or(&problem).to_owned();
-        findings.push(Finding { place: space.settings().display().to_string(), problem, grave: true });
-    }
-    findings.extend(in_mcp_json(&space));
-    if run.output.json {
-        let findings: Vec<_> = findings
-            .iter()
-            .map(|f| json!({"place": f.place, "problem": f.problem, "grave": f.grave}))
-            .collect();
-        run.output.value(&findings)?;
-    } else if findings.is_empty() {
-        run.output.talk("the settings are valid");
-    } else {
-        let rows = findings.iter().map(|f| {
-            vec![if f.grave { "error" } else { "note" }.to_owned(), f.place.clone(), f.problem.clone()]
-        });
-        run.output.table(&["kind", "place", "problem"], rows.collect())?;
-    }
-    let grave = findings.iter().any(|finding| finding.grave);
-    Ok(if grave { Exit::Configuration } else { Exit::Ok })
-}
-
-fn in_mcp_json(space: &Space) -> Vec<Finding> {
-    let path = space.mcp_json();
-    let place = path.display().to_string();
-    match McpFile::load(&path) {
-        Ok(file) => file
-            .problems()
-            .iter()
-            .map(|problem| Finding {
-                place: format!("{place}: {}", problem.path),
-                problem: problem.message.clone(),
-                grave: problem.kind == ProblemKind::Unusable,
-            })
-            .collect(),
-        Err(error) => {
-            let failure = Failure::of(Exit::Configuration, &error).to_string();
-            let problem = failure.strip_prefix("error: ").unwrap_or(&failure).to_owned();
-            vec![Finding { place, problem, grave: true }]
-        }
-    }
 }
 
 fn init(run: &Run) -> Result<Exit, Failure> {

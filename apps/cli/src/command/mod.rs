@@ -21,6 +21,7 @@ mod token;
 mod tool_settings;
 mod tools;
 mod transfer;
+mod validate;
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::Cli;
+use crate::support::{Cli, code, kill};
 
 #[tokio::test]
 async fn wrong_settings_are_named_and_nothing_starts() {
@@ -44,6 +44,33 @@ async fn doctor_names_the_file_that_is_no_server() {
     let ended = cli.run(&["config", "validate"]).await;
     assert_eq!(ended.code, Some(9), "{ended:?}");
     assert!(ended.out.contains("mcpServers.x.command"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_agent_is_told_what_is_wrong_with_its_entries_by_the_hub_or_the_file() {
+    let cli = Cli::new();
+    let entries =
+        r#"{"mcpServers": {"x": {"command": 7}, "y": {"command": 8, "dormouse": {"agent": "ann"}}}}"#;
+    cli.space.write("mcp.json", entries);
+    let told = async |args: &[&str]| {
+        let ended = cli.run(&[&["--json", "config", "validate"], args].concat()).await;
+        let found: Value = serde_json::from_str(&ended.out).unwrap();
+        let of = |it: &Value| {
+            let place = it["place"].as_str().unwrap();
+            assert!(place.contains("mcp.json: mcpServers."), "{place}");
+            it["server_name"].as_str().unwrap().to_owned()
+        };
+        let names: Vec<String> = found.as_array().unwrap().iter().map(of).collect();
+        (ended.code, names)
+    };
+    let all = (Some(9), vec!["x".to_owned(), "ybyann".to_owned()]);
+    let hers = (Some(9), vec!["y".to_owned()]);
+    assert_eq!((told(&[]).await, told(&["--agent", "ann"]).await), (all.clone(), hers.clone()));
+    let (mut hub, _) = cli.serve().await;
+    assert_eq!((told(&[]).await, told(&["--agent", "ann"]).await), (all, hers));
+    assert_eq!(told(&["--agent", "bob"]).await, (Some(0), vec![]));
+    kill("-TERM", &hub).await;
+    assert_eq!(code(&mut hub).await, Some(0));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub(crate) mod supervision;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 pub(crate) mod transfer;
+pub(crate) mod validate;
 
 use axum::http::HeaderName;
 use axum::response::sse::Event as SseEvent;

@@ -20,6 +20,7 @@ mod supervision;
 mod token;
 mod tool;
 mod transfer;
+mod validate;
 
 pub use chat::{ChatMessage, Cleared};
 pub use event::{HubEvent, Lagged};
@@ -43,6 +44,7 @@ pub use supervision::{
 pub use token::{CreateToken, MadeToken, Revoked, TokenItem};
 pub use tool::{CallBody, CallReply, FoundTool, ToolItem};
 pub use transfer::{ExportedServers, ImportBody, ImportedItem, ImportedReport, LeftOutItem, MovingFiles};
+pub use validate::ConfigFinding;
 
 use std::time::Duration;
 

@@ -14,3 +14,4 @@ mod problems;
 mod secrets;
 mod support;
 mod tokens;
+mod validate;

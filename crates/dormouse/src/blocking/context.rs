@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dormouse_registry::ToolRef;
 use dormouse_storage::StorageError;
-use dormouse_storage::mcp_json::Intake;
+use dormouse_storage::mcp_json::{Intake, Problem};
 use dormouse_types::{
     AgentId, Arguments, BackChannel, Message, ServerKey, ServerName, ServerState, SessionId, ToolSettings,
 };
@@ -90,6 +90,8 @@ verbs! {
     unassign(name: &ServerName, agent: &AgentId) -> (), ChangeError;
     /// A server's entry as it is written.
     entry(name: &ServerName) -> Option<Value>, ChangeError;
+    /// What does not work as it is configured.
+    validate() -> Vec<Problem>, EditError;
     /// This context's part of `mcp.json`.
     config() -> Value, EditError;
     /// Says what an import would do.
