@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use dormouse_lifecycle::Event as Step;
 use dormouse_registry::Entry;
 use dormouse_scan::Scanned;
 use dormouse_storage::{StorageError, Table, Write};
@@ -173,11 +172,9 @@ impl Inventory {
             Some(entry) => self.take_away(&entry, file).await,
             None => self.take_out(&key).await,
         };
-        if taken.is_ok()
-            && let Some(instance) = self.roster.known(&key)
-        {
+        if taken.is_ok() {
             // A script that stays is dormant again, as in the seed.
-            instance.feed(Step::Detach);
+            self.roster.detach(&key);
         }
         // Also when only a part of it could be done: the lists show what is.
         self.rescan().await;
