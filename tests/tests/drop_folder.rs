@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dormouse::{Confidence, FeatureSource, RegisterError, Scope, ServerName, ServerState};
@@ -182,19 +180,19 @@ async fn files_that_are_written_all_the_time_keep_nobody_waiting() {
     let space = TestSpace::new();
     space.write("servers/greeter.py", GREET);
     let hub = space.hub(|_| {}).await;
-    let goes_on = Arc::new(AtomicBool::new(true));
-    let writer = std::thread::spawn({
-        let goes_on = Arc::clone(&goes_on);
-        let folder = space.root().join("servers");
-        move || {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let folder = space.root().join("servers");
+    let writer = tokio::spawn(async move {
+        let writing = async {
             for number in 0.. {
                 std::fs::write(folder.join("greeter.log"), format!("line {number}\n")).unwrap();
                 std::fs::write(folder.join("busy.py"), format!("NUMBER = {number}\n")).unwrap();
-                if !goes_on.load(Ordering::Relaxed) {
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(2));
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
+        };
+        tokio::select! {
+            () = writing => {}
+            _ = stopped => {}
         }
     });
     let told = || hub.store().orchestrator().findings();
@@ -205,7 +203,7 @@ async fn files_that_are_written_all_the_time_keep_nobody_waiting() {
     assigned.expect("an order waits for no file").unwrap();
     space.write("servers/other.py", GREET.replace("def greet", "def welcome"));
     until("another script shows", || servers(&hub) == ["greeter", "other"]).await;
-    goes_on.store(false, Ordering::Relaxed);
-    writer.join().unwrap();
+    stop.send(()).unwrap();
+    writer.await.unwrap();
     hub.shutdown().await;
 }
