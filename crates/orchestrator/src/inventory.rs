@@ -410,9 +410,13 @@ impl Inventory {
         }
         let about: Vec<ServerKey> = changes.iter().map(|change| change.key().clone()).collect();
         info!(servers = about.len(), "servers changed");
+        // From here on, and not only when they are welcomed: nobody is to see them without tools
+        // and believe that they have none.
+        self.contacts.send_modify(|contacts| about.iter().for_each(|key| contacts.begin(key)));
         let applied = registry.apply(changes).await;
         self.is_behind = applied.is_err();
         if let Err(error) = applied {
+            self.contacts.send_modify(|contacts| about.iter().for_each(|key| contacts.end(key)));
             warn!(%error, "the servers that changed could not be taken up");
             if self.storage.is_shared() {
                 self.read_again(Vec::new());
@@ -421,13 +425,14 @@ impl Inventory {
         }
         let registry = &self.roster.engine().registry;
         let catalog = registry.snapshot();
-        for key in about {
-            let entry = catalog.get(&key).cloned();
-            self.roster.changed(&key, entry.as_deref());
+        for key in &about {
+            let entry = catalog.get(key).cloned();
+            self.roster.changed(key, entry.as_deref());
             if let Some(entry) = entry {
                 self.welcome(&entry);
             }
         }
+        self.contacts.send_modify(|contacts| about.iter().for_each(|key| contacts.end(key)));
         self.show_scripts().await;
     }
 }

@@ -26,12 +26,12 @@ impl Contacts {
         self.0.iter().filter(|key| of(key)).count()
     }
 
-    fn begin(&mut self, key: &ServerKey) {
+    pub(crate) fn begin(&mut self, key: &ServerKey) {
         self.0.push(key.clone());
     }
 
     /// One of two versions may go on.
-    fn end(&mut self, key: &ServerKey) {
+    pub(crate) fn end(&mut self, key: &ServerKey) {
         if let Some(place) = self.0.iter().position(|known| known == key) {
             self.0.swap_remove(place);
         }
