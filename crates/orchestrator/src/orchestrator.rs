@@ -348,9 +348,9 @@ impl Orchestrator {
         self.order(|reply| Order::Reset { scope, what, reply }).await.unwrap_or(Err(EditError::Ending))
     }
 
-    /// Removes a registration or a configured entry, also one that is
-    /// [unusable](Self::unusable); a dropped script is only detached, unless its file is to go too. What was said of a server that is gone goes with it: who shares it,
-    /// how its tools show, and whether it is to run.
+    /// Removes a registration or a configured entry, also one that is [unusable](Self::unusable); a
+    /// dropped script is only detached, unless its file is to go too. What was said of a server that
+    /// is gone goes with it: who shares it, how its tools show, and whether it is to run.
     ///
     /// # Errors
     /// [`RemoveError`]
