@@ -174,7 +174,7 @@ impl Inventory {
         };
         if taken.is_ok() {
             // A script that stays is dormant again, as in the seed.
-            self.roster.detach(&key);
+            self.roster.let_go(&key);
         }
         // Also when only a part of it could be done: the lists show what is.
         self.rescan().await;

@@ -82,11 +82,21 @@ impl Roster {
         }
     }
 
-    /// Puts a server to sleep; its calls finish first. Returns whose end is to be awaited.
+    /// Puts a server to sleep, so that what starts next is a new process. Returns whose end is to be
+    /// awaited.
+    pub(crate) fn detach(&self, key: &ServerKey) -> Vec<Arc<Instance>> {
+        if let Some(instance) = self.known(key) {
+            instance.condemn();
+        }
+        self.let_go(key)
+    }
+
+    /// Puts a server to sleep; its calls finish first. Returns whose end is to be awaited. Others
+    /// may go on with the process that it shared, and it may join them again.
     ///
     /// An instance that calls use leaves for good, and the next call is one for a new process: else
     /// those that overlap would keep it awake for ever.
-    pub(crate) fn detach(&self, key: &ServerKey) -> Vec<Arc<Instance>> {
+    pub(crate) fn let_go(&self, key: &ServerKey) -> Vec<Arc<Instance>> {
         let current = self.known(key);
         if let Some(instance) = &current
             && instance.detach()

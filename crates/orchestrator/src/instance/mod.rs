@@ -215,15 +215,18 @@ impl Instance {
         self.perform(effects);
     }
 
-    /// A person puts it to sleep: what starts next is a new process, also where others stay with
-    /// the one that it shared. Says whether a call that comes before the last one is back would
+    /// What starts next is a new process, also where others stay with the one that it shared.
+    pub(crate) fn condemn(&self) {
+        if let Some(hold) = &self.lock().hold {
+            hold.condemn();
+        }
+    }
+
+    /// A person puts it to sleep. Says whether a call that comes before the last one is back would
     /// keep it awake all the same.
     pub(crate) fn detach(self: &Arc<Self>) -> bool {
         let (effects, could_stay) = {
             let mut cell = self.lock();
-            if let Some(hold) = &cell.hold {
-                hold.condemn();
-            }
             let effects = self.take(&mut cell, Step::Detach);
             let Life { phase, wanted, .. } = cell.life;
             (effects, matches!(phase, Phase::Draining { .. }) && wanted != Wanted::Stopped)
