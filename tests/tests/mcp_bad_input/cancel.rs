@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Mcp, events, next_message, rogue, still_well};
+use crate::client::{Answer, Mcp, asleep, events, next_message, rogue, still_well};
 
 fn cancelled(id: Value) -> Value {
     json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })
@@ -37,8 +37,7 @@ async fn a_cancellation_during_the_call_reaches_the_server_and_gets_no_answer() 
     let mut call = client.calling(1, "rogue_nap", json!({}));
     call["params"]["_meta"] = json!({ "progressToken": "p" });
     let mut streamed = events(client.request(&call).send().await.unwrap());
-    let first = next_message(&mut streamed).await.message.unwrap();
-    assert_eq!(first["params"]["message"], "asleep", "{first}");
+    asleep(&mut streamed).await;
     let silent = tokio::spawn({
         let client = client.clone();
         async move { client.call(2, "rogue_nap", json!({})).await }
@@ -70,7 +69,7 @@ async fn an_id_that_is_under_way_cannot_be_used_a_second_time() {
     let mut call = client.calling(1, "rogue_nap", json!({}));
     call["params"]["_meta"] = json!({ "progressToken": "p" });
     let mut streamed = events(client.request(&call).send().await.unwrap());
-    next_message(&mut streamed).await;
+    asleep(&mut streamed).await;
     client.call(1, "rogue_echo", json!({ "text": "same" })).await.refused(200, -32600, json!(1));
     // "1" is another id than 1, and other sessions number their own requests.
     assert_eq!(client.call("1", "rogue_echo", json!({ "text": "text" })).await.text(), "text");

@@ -133,6 +133,19 @@ pub(crate) async fn next_message(
     }
 }
 
+/// The event by which the tool `nap` says that it runs. What comes before tells of the wake: a server
+/// whose tools are known may still be starting.
+pub(crate) async fn asleep(
+    events: &mut (impl Stream<Item = Result<Event, reqwest::Error>> + Unpin),
+) -> Event {
+    loop {
+        let event = next_message(events).await;
+        if event.message.as_ref().is_some_and(|message| message["params"]["message"] == "asleep") {
+            return event;
+        }
+    }
+}
+
 /// A client of one endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Mcp {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::client::{Mcp, events, next_message, rogue, still_well};
+use crate::client::{Mcp, asleep, events, next_message, rogue, still_well};
 
 fn with_progress(mut call: Value) -> Value {
     call["params"]["_meta"]["progressToken"] = json!("p");
@@ -18,14 +18,7 @@ async fn a_call_of_a_session_goes_on_without_its_client_and_waits_for_it() {
     let (client, other) = (Mcp::newest(&served).await, Mcp::newest(&served).await);
     let call = with_progress(client.calling(1, "rogue_nap", json!({})));
     let mut streamed = events(client.request(&call).send().await.unwrap());
-    // What comes before tells of the wake.
-    let first = loop {
-        let event = next_message(&mut streamed).await;
-        if event.message.as_ref().unwrap()["params"]["message"] == "asleep" {
-            break event;
-        }
-    };
-    let seen = first.id.expect("an event of a session has an id");
+    let seen = asleep(&mut streamed).await.id.expect("an event of a session has an id");
     drop(streamed);
 
     other.call(2, "rogue_wake", json!({})).await;
@@ -58,10 +51,10 @@ async fn a_call_of_a_session_goes_on_without_its_client_and_waits_for_it() {
 async fn a_call_without_a_session_ends_with_its_client() {
     let served = rogue(&[]).await;
     let client = Mcp::stateless(&served, "/mcp");
-    // After the first event, and before anything was answered.
+    // After the tool has said something, and before anything was answered.
     let call = with_progress(client.calling(1, "rogue_nap", json!({})));
     let mut streamed = events(client.request(&call).send().await.unwrap());
-    next_message(&mut streamed).await;
+    asleep(&mut streamed).await;
     drop(streamed);
     while client.noted("cancelled").await < 1 {}
 
